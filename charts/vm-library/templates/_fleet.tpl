@@ -8,6 +8,8 @@ The engine of pkg/fleet renders a large fleet in parts, by global.wukong:
   part: shared    what the machines have in common, and every check
   part: machines  the machines of one pool from ordinal start, count of them
   format: json    a line of JSON for each object, in place of YAML
+  expand: controller   there is no Helm release, so none that could be too large
+  anySize: true   the release is measured, and may be too large
 */}}
 {{- define "wukong.fleet" -}}
 {{- $c := dict -}}
@@ -41,7 +43,7 @@ Usage: {{ include "wukong.context" (list $c .) }}
 {{- $_ := set $c "hostNetworks" ($values.hostNetworks | default dict) -}}
 {{- $_ := set $c "defaults" ($values.defaults | default dict) -}}
 {{- $_ := set $c "pools" ($values.pools | default dict) -}}
-{{- $_ := set $c "expand" ($values.expand | default "client") -}}
+{{- $_ := set $c "expand" ($engine.expand | default ($values.expand | default "client")) -}}
 {{- $_ := set $c "json" (eq ($engine.format | default "yaml") "json") -}}
 {{- $_ := set $c "part" ($engine.part | default "all") -}}
 {{- $_ := set $c "engine" $engine -}}

@@ -15,7 +15,7 @@ JSON {"v": 4 or 6, "w": [...]}; {} if it is none.
   {{- $head := compact (splitList ":" (first $halves)) -}}
   {{- $tail := list -}}
   {{- if contains "::" . }}{{ $tail = compact (splitList ":" (last $halves)) }}{{ end -}}
-  {{- $gap := sub 8 (len $head) (len $tail) -}}
+  {{- $gap := sub (sub 8 (len $head)) (len $tail) -}}
   {{- $edge := or (regexMatch "(^|[^:]):$" .) (regexMatch "^:([^:]|$)" .) -}}
   {{- if and (not $edge) (or (and (contains "::" .) (ge $gap 1)) (eq $gap 0)) -}}
     {{- $words := list -}}

@@ -40,6 +40,11 @@ Usage: {{ include "wukong.validate.disk" (list $m "disks.root" $disk) }}
 {{- if and (hasKey $source "image") (not (hasKey $m.c.images $source.image)) -}}
   {{- include "wukong.error" (list $m (printf "%s.source.image" $path) (printf "found %s, must be a key of images: %s" (include "wukong.show" $source.image) (empty $m.c.images | ternary "there are none" (keys $m.c.images | sortAlpha | join ", ")))) -}}
 {{- end -}}
+{{- with dig ($source.image | default "") "size" "" $m.c.images -}}
+  {{- if and (hasKey $disk "size") (lt (int64 (include "wukong.bytes" $disk.size)) (int64 (include "wukong.bytes" .))) -}}
+    {{- include "wukong.error" (list $m (printf "%s.size" $path) (printf "found %s, must be at least the size of image %s, which is %s: a clone cannot be smaller than its source" (include "wukong.quantity" $disk.size) $source.image (include "wukong.quantity" .))) -}}
+  {{- end -}}
+{{- end -}}
 {{- if hasKey $source "import" }}{{ include "wukong.validate.importSource" (list $m (printf "%s.source.import" $path) (get $source "import")) }}{{ end -}}
 {{- if hasKey $source "clone" -}}
   {{- include "wukong.one" (list $m (printf "%s.source.clone" $path) $source.clone (list "pvc" "snapshot" "virtualMachine")) -}}
@@ -71,6 +76,9 @@ wukong.validate.networks checks the networks of a machine.
   {{- include "wukong.one" (list $m $path $network (list "pod" "multus")) -}}
   {{- if hasKey $network "pod" }}{{ $pods = append $pods $key }}{{ end -}}
   {{- if dig "multus" "default" false $network }}{{ $defaults = append $defaults $key }}{{ end -}}
+  {{- with dig "multus" "networkName" "" $network -}}
+    {{- if not (regexMatch "^([a-z0-9]([-a-z0-9]*[a-z0-9])?/)?[a-z0-9]([-a-z0-9.]*[a-z0-9])?$" .) }}{{ include "wukong.error" (list $m (printf "%s.multus.networkName" $path) (printf "found %s, must be a key of hostNetworks, or the name of a NetworkAttachmentDefinition as <name> or <namespace>/<name>" (include "wukong.show" .))) }}{{ end -}}
+  {{- end -}}
   {{- include "wukong.validate.binding" (list $m $path $network) -}}
   {{- with $network.macAddress -}}
     {{- if not (regexMatch "^.[02468aceACE]" .) }}{{ include "wukong.error" (list $m (printf "%s.macAddress" $path) (printf "found %s, a multicast address, must be a unicast one: the second digit must be even" .)) }}{{ end -}}

@@ -10,6 +10,7 @@ wukong.fail then reports all of them at once.
   {{- include "wukong.error" (list $c "nameOverride" (printf "the fleet's name is %s, must be at most 53 lower-case letters, digits and dashes that begin with a letter: choose another release name, or set nameOverride" (include "wukong.show" $c.fleet))) -}}
 {{- end -}}
 {{- range $key, $network := $c.hostNetworks -}}
+  {{- include "wukong.validate.nodeSelector" (list $c (printf "hostNetworks.%s.nodeSelector" $key) ($network.nodeSelector | default dict)) -}}
   {{- $bridge := $network.bridge | default (printf "br-%s" $network.port) -}}
   {{- if gt (len $bridge) 15 -}}
     {{- include "wukong.error" (list $c (printf "hostNetworks.%s.bridge" $key) (printf "found none, and %s is longer than the 15 characters Linux allows: set a shorter one" (include "wukong.show" $bridge))) -}}
@@ -18,7 +19,7 @@ wukong.fail then reports all of them at once.
 {{- range $key, $image := $c.images }}{{ include "wukong.validate.image" (list $c $key $image) }}{{ end -}}
 {{- range $key, $pool := $c.pools }}{{ include "wukong.validate.pool" (list $c $key $pool) }}{{ end -}}
 {{- include "wukong.validate.serviceNames" $c -}}
-{{- if eq $c.expand "client" }}{{ include "wukong.validate.size" $c }}{{ end -}}
+{{- if and (eq $c.expand "client") (not $c.engine.anySize) }}{{ include "wukong.validate.size" $c }}{{ end -}}
 {{- end -}}
 
 {{/*
@@ -166,19 +167,28 @@ wukong.validate.serviceNames finds two Services of the fleet with one name.
 
 {{/*
 wukong.releaseBytes estimates the size of the fleet's release Secret, in bytes:
-what a fleet has in common, and what gzip leaves of each machine. pkg/fleet
-measures it exactly; a test holds the two together.
+what a fleet has in common, and what gzip leaves of each machine, which is
+little more than its identity. pkg/fleet measures it; a test holds the two
+together.
 */}}
 {{- define "wukong.releaseBytes" -}}
 {{- $c := . -}}
-{{- $bytes := 64000 -}}
+{{- $bytes := 40000 -}}
 {{- range $key, $pool := $c.pools -}}
-  {{- $disks := len (merge dict (dig "template" "disks" dict $pool) ($c.defaults.disks | default dict)) -}}
-  {{- $networks := max 1 (len (merge dict (dig "template" "networks" dict $pool) ($c.defaults.networks | default dict))) -}}
-  {{- $each := add 70 (mul 11 $disks) (mul 12 $networks) -}}
-  {{- if $pool.cloneSource }}{{ $each = 20 }}{{ end -}}
+  {{- $m := dict -}}
+  {{- include "wukong.machine" (list $m $c $key $pool dict) -}}
+  {{- $each := 60 -}}
+  {{- if $m.template -}}
+    {{- $each = add 80 (mul 20 (len ($m.template.disks | default dict))) (mul 25 (len $m.networks)) -}}
+    {{- range $m.networks }}{{ if .ipam }}{{ $each = add $each 32 }}{{ end }}{{ end -}}
+    {{- if include "wukong.cloudInit.wanted" $m -}}
+      {{- /* What is longer than gzip's window is stored again for each. */ -}}
+      {{- $text := len (toJson ($m.template.cloudInit | default dict)) -}}
+      {{- $each = add $each (gt $text 30000 | ternary (div $text 3) 25) -}}
+    {{- end -}}
+  {{- end -}}
   {{- if $pool.exportTarget }}{{ $each = add $each 20 }}{{ end -}}
-  {{- $bytes = add $bytes (mul $each (int (include "wukong.pool.replicas" $pool))) (mul 400 (len ($pool.overrides | default dict))) -}}
+  {{- $bytes = add $bytes (mul $each (int (include "wukong.pool.replicas" $pool))) (mul 200 (len ($pool.overrides | default dict))) -}}
 {{- end -}}
 {{- $bytes -}}
 {{- end -}}

@@ -8,6 +8,7 @@ Usage: {{ include "wukong.validate.machine" $m }}
 {{- $t := $m.template -}}
 {{- include "wukong.validate.labels" (list $m "labels" ($t.labels | default dict)) -}}
 {{- include "wukong.validate.annotations" (list $m "annotations" ($t.annotations | default dict)) -}}
+{{- include "wukong.validate.nodeSelector" (list $m "placement.nodeSelector" (dig "placement" "nodeSelector" dict $t)) -}}
 {{- include "wukong.validate.resources" $m -}}
 {{- include "wukong.validate.disks" $m -}}
 {{- include "wukong.validate.networks" $m -}}
@@ -30,9 +31,7 @@ Usage: {{ include "wukong.validate.labels" (list $c "labels" $labels) }}
 {{- define "wukong.validate.labels" -}}
 {{- range $key, $value := index . 2 -}}
   {{- include "wukong.validate.key" (list (index $ 0) (index $ 1) $key) -}}
-  {{- if or (gt (len $value) 63) (not (regexMatch "^([A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?)?$" $value)) -}}
-    {{- include "wukong.error" (list (index $ 0) (printf "%s.%s" (index $ 1) $key) (printf "found %s, must be at most 63 letters, digits, dashes, dots and underscores" (include "wukong.show" $value))) -}}
-  {{- end -}}
+  {{- include "wukong.validate.labelValue" (list (index $ 0) (printf "%s.%s" (index $ 1) $key) $value) -}}
 {{- end -}}
 {{- end -}}
 
@@ -45,15 +44,48 @@ Usage: {{ include "wukong.validate.labels" (list $c "labels" $labels) }}
 {{- if gt $bytes 65536 }}{{ include "wukong.error" (list (index . 0) (index . 1) (printf "found %d bytes, must be at most 65536 in all" $bytes)) }}{{ end -}}
 {{- end -}}
 
+{{/*
+wukong.validate.key checks the shape of a key, and that it is the user's to
+set.
+Usage: {{ include "wukong.validate.key" (list $c "labels" $key) }}
+*/}}
 {{- define "wukong.validate.key" -}}
 {{- $c := index . 0 -}}
 {{- $key := index . 2 -}}
-{{- if or (gt (len $key) 253) (not (regexMatch "^([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$" $key)) -}}
-  {{- include "wukong.error" (list $c (index . 1) (printf "found the key %s, must be a Kubernetes key: an optional DNS prefix and a slash, then at most 63 letters, digits, dashes, dots and underscores" (include "wukong.show" $key))) -}}
-{{- else if regexMatch "^(([a-z0-9.-]*\\.)?(wukong\\.io|helm\\.sh|kubevirt\\.io)|app\\.kubernetes\\.io)/" $key -}}
+{{- include "wukong.validate.keyShape" . -}}
+{{- if regexMatch "^(([a-z0-9.-]*\\.)?(wukong\\.io|helm\\.sh|kubevirt\\.io)|app\\.kubernetes\\.io)/" $key -}}
   {{- if not (regexMatch "^(vm\\.kubevirt\\.io/(os|workload|flavor)|wukong\\.io/snapshot-policy|app\\.kubernetes\\.io/(version|component))$" $key) -}}
     {{- include "wukong.error" (list $c (printf "%s.%s" (index . 1) $key) "is a key that Wukong, Helm or KubeVirt sets, must be one of your own") -}}
   {{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "wukong.validate.keyShape" -}}
+{{- $key := index . 2 -}}
+{{- if or (gt (len $key) 253) (not (regexMatch "^([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$" $key)) -}}
+  {{- include "wukong.error" (list (index . 0) (index . 1) (printf "found the key %s, must be a Kubernetes key: an optional DNS prefix and a slash, then at most 63 letters, digits, dashes, dots and underscores" (include "wukong.show" $key))) -}}
+{{- end -}}
+{{- end -}}
+
+{{/*
+wukong.validate.labelValue checks the value of a label.
+Usage: {{ include "wukong.validate.labelValue" (list $c "labels.tier" $value) }}
+*/}}
+{{- define "wukong.validate.labelValue" -}}
+{{- $value := index . 2 -}}
+{{- if or (gt (len $value) 63) (not (regexMatch "^([A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?)?$" $value)) -}}
+  {{- include "wukong.error" (list (index . 0) (index . 1) (printf "found %s, must be at most 63 letters, digits, dashes, dots and underscores" (include "wukong.show" $value))) -}}
+{{- end -}}
+{{- end -}}
+
+{{/*
+wukong.validate.nodeSelector checks the labels a node must have.
+Usage: {{ include "wukong.validate.nodeSelector" (list $c "placement.nodeSelector" $selector) }}
+*/}}
+{{- define "wukong.validate.nodeSelector" -}}
+{{- range $key, $value := index . 2 -}}
+  {{- include "wukong.validate.keyShape" (list (index $ 0) (index $ 1) $key) -}}
+  {{- include "wukong.validate.labelValue" (list (index $ 0) (printf "%s.%s" (index $ 1) $key) $value) -}}
 {{- end -}}
 {{- end -}}
 
@@ -151,11 +183,6 @@ wukong.validate.cloudInit checks cloud-init.
     {{- include "wukong.error" (list $m "cloudInit.userData" (printf "found %s, must begin with #cloud-config, #! or a MIME header: cloud-init ignores anything else" (include "wukong.show" ($ci.userData | trunc 40)))) -}}
   {{- end -}}
 {{- end -}}
-{{- if $ci.networkData -}}
-  {{- range $key, $network := $m.networks -}}
-    {{- if $network.ipam }}{{ include "wukong.error" (list $m "cloudInit.networkData" (printf "found beside networks.%s.ipam, must have only one of them: use @@mac.%s@@ in the raw network data, and remove ipam" $key $key)) }}{{ end -}}
-  {{- end -}}
-{{- end -}}
 {{- range $i, $key := $ci.sshAuthorizedKeys -}}
   {{- if not (regexMatch "^((ssh|ecdsa|sk-ssh|sk-ecdsa)[a-z0-9@.-]*|(restrict|command|from|no-|cert-authority|environment|permit)[^\n]*) [^\n]+$" $key) -}}
     {{- include "wukong.error" (list $m (printf "cloudInit.sshAuthorizedKeys[%d]" $i) (printf "found %s, must be one line of authorized_keys, such as \"ssh-ed25519 AAAA... me@home\"" (include "wukong.show" $key))) -}}
@@ -170,8 +197,15 @@ wukong.validate.cloudInit checks cloud-init.
   {{- if not (hasPrefix "/" $path) }}{{ include "wukong.error" (list $m "cloudInit.files" (printf "found the path %s, must begin with /" (include "wukong.show" $path))) }}{{ end -}}
 {{- end -}}
 {{- include "wukong.validate.tokens" (list $m "cloudInit.networkData" ($ci.networkData | default "") $m.networks) -}}
-{{- if $ci.userData }}{{ include "wukong.validate.tokens" (list $m "cloudInit.userData" $ci.userData $m.networks) -}}
-{{- else }}{{ include "wukong.validate.tokens" (list $m "cloudInit" (omit $ci "networkData" | toJson) $m.networks) }}{{ end -}}
+{{- include "wukong.validate.tokens" (list $m "cloudInit.userData" ($ci.userData | default "") $m.networks) -}}
+{{- range $field := list "sshAuthorizedKeys" "bootCommands" "runCommands" -}}
+  {{- range $i, $text := get $ci $field | default list -}}
+    {{- include "wukong.validate.tokens" (list $m (printf "cloudInit.%s[%d]" $field $i) $text $m.networks) -}}
+  {{- end -}}
+{{- end -}}
+{{- range $path, $file := $ci.files -}}
+  {{- include "wukong.validate.tokens" (list $m (printf "cloudInit.files.%s.content" $path) $file.content $m.networks) -}}
+{{- end -}}
 {{- end -}}
 
 {{/*

@@ -76,14 +76,34 @@ over it; what an override only inherits is not said again.
   {{- $_ := set $m "ordinal" $ordinal -}}
   {{- include "wukong.validate.machine" $m -}}
   {{- if eq $ordinal "" }}{{ $inherited = $errors.list }}{{ end -}}
-  {{- $prefix := eq $ordinal "" | ternary (printf "pools.%s.template" $key) (printf "pools.%s.overrides.%s" $key $ordinal) -}}
   {{- range $error := $errors.list -}}
     {{- if or (eq $ordinal "") (not (has $error $inherited)) -}}
       {{- $parts := splitn ": " 2 $error -}}
+      {{- $prefix := printf "pools.%s.overrides.%s" $key $ordinal -}}
+      {{- if eq $ordinal "" }}{{ $prefix = include "wukong.layer" (list $c $key $pool $parts._0) }}{{ end -}}
       {{- include "wukong.error" (list $c (printf "%s.%s" $prefix $parts._0) $parts._1) -}}
     {{- end -}}
   {{- end -}}
 {{- end -}}
+{{- end -}}
+
+{{/*
+wukong.layer says where a value of a pool's machine stands: in the pool's
+template, or in the fleet's defaults.
+Usage: {{ include "wukong.layer" (list $c "web" $pool "disks.root.size") }}
+*/}}
+{{- define "wukong.layer" -}}
+{{- $steps := splitList "." (index . 3) -}}
+{{- $depths := list -}}
+{{- range $layer := list ((index . 2).template | default dict) (index . 0).defaults -}}
+  {{- $depth := 0 -}}
+  {{- $at := $layer -}}
+  {{- range $step := $steps -}}
+    {{- if and (kindIs "map" $at) (hasKey $at $step) }}{{ $depth = add1 $depth }}{{ $at = get $at $step }}{{ else }}{{ $at = "" }}{{ end -}}
+  {{- end -}}
+  {{- $depths = append $depths $depth -}}
+{{- end -}}
+{{- if gt (last $depths) (first $depths) }}defaults{{ else }}pools.{{ index . 1 }}.template{{ end -}}
 {{- end -}}
 
 {{/*
@@ -146,6 +166,10 @@ Usage: {{ include "wukong.validate.exportTarget" (list $c "pools.web" $pool) }}
 {{- with $target.timeZone }}{{ include "wukong.validate.timeZone" (list $c (printf "%s.timeZone" $path) .) }}{{ end -}}
 {{- if and $target.schedule (not $target.serviceAccountName) -}}
   {{- include "wukong.error" (list $c (printf "%s.serviceAccountName" $path) "found none, must be set with schedule: scheduled exports have the rights of a ServiceAccount, checked at every run") -}}
+{{- end -}}
+{{- $disks := merge dict (dig "template" "disks" dict $pool) ($c.defaults.disks | default dict) -}}
+{{- range $i, $disk := $target.disks -}}
+  {{- if and (not $pool.cloneSource) (not (hasKey $disks $disk)) }}{{ include "wukong.error" (list $c (printf "%s.disks[%d]" $path $i) (printf "found %s, must be a disk of the template: %s" (include "wukong.show" $disk) (empty $disks | ternary "there are none" (keys $disks | sortAlpha | join ", ")))) }}{{ end -}}
 {{- end -}}
 {{- with $target.registry -}}
   {{- $last := splitList "/" .image | last -}}

@@ -64,8 +64,8 @@ type CloudInit struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=524288
 	UserData string `json:"userData,omitempty"`
-	// networkData is raw network data, in place of what the networks' ipam
-	// says.
+	// networkData is raw network data, in place of what is written from the
+	// networks. Their ipam then serves its tokens alone.
 	// +optional
 	// +kubebuilder:validation:MaxLength=65536
 	NetworkData string `json:"networkData,omitempty"`
@@ -84,5 +84,6 @@ type CloudInitFile struct {
 	// owner as user:group.
 	// +optional
 	// +kubebuilder:validation:MaxLength=65
+	// +kubebuilder:validation:Pattern=`^[a-z_][a-z0-9_-]*(:[a-z_][a-z0-9_-]*)?$`
 	Owner string `json:"owner,omitempty"`
 }
