@@ -130,9 +130,9 @@ func (r *Renderer) Validate(ctx context.Context, fleet Fleet) error {
 	}
 	// One machine of each shape is decoded too: only their types know what may
 	// stand in a patch or a probe.
-	job.windows = slices.DeleteFunc(job.windows, func(w Window) bool {
-		return !job.shapes(w)
-	})
+	if !job.small() {
+		job.windows = slices.DeleteFunc(job.windows, func(w Window) bool { return !job.shapes(w) })
+	}
 	return job.run(ctx, func(_ int, text string) error {
 		_, err := r.decode(text)
 		return err
@@ -208,13 +208,19 @@ func split(w Window) []Window {
 // run renders the shared part, which checks the fleet, then the windows side
 // by side. It gives each part's text to the callback with its place.
 func (j *job) run(ctx context.Context, done func(i int, text string) error) error {
-	shared, err := j.shared()
+	first := "shared"
+	if j.small() {
+		// Parsing the templates is most of the work for a small fleet: once.
+		first = "all"
+		j.windows = nil
+	}
+	text, err := j.render(map[string]any{"part": first})
 	if err != nil {
 		return err
 	}
 	if j.options.Window == nil {
-		if err := done(0, shared); err != nil {
-			return err
+		if err := done(0, text); err != nil {
+			return j.failure([]error{err})
 		}
 	}
 	workers := j.options.Parallelism
@@ -331,8 +337,13 @@ func (j *job) machines(i int, done func(i int, text string) error) error {
 	return done(i+1, text)
 }
 
-func (j *job) shared() (string, error) {
-	return j.render(map[string]any{"part": "shared"})
+// small says whether one call of the engine is enough for a whole fleet.
+func (j *job) small() bool {
+	machines := 0
+	for _, window := range j.windows {
+		machines += window.Count
+	}
+	return j.options.Window == nil && machines <= windowSize
 }
 
 // render calls Helm's engine for one part. The engine is given no client: it
