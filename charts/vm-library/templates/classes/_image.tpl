@@ -32,11 +32,17 @@ Usage: {{ include "wukong.class.image" (list $c "fedora" $image) }}
       "apiVersion" "cdi.kubevirt.io/v1beta1" "kind" "DataVolume"
       "metadata" $metadata "spec" $volume)) -}}
     {{- if eq ($image.cloneFrom | default "Snapshot") "Snapshot" -}}
+      {{- $spec := dict "source" (dict "persistentVolumeClaimName" $hashed) -}}
+      {{- $snapshot := $hashed -}}
+      {{- with $image.volumeSnapshotClassName -}}
+        {{- $_ := set $spec "volumeSnapshotClassName" . -}}
+        {{- $snapshot = printf "%s-%s" $name (include "wukong.hash" (list $hashed .)) -}}
+      {{- end -}}
       {{- include "wukong.emit" (list $c (dict
         "apiVersion" "snapshot.storage.k8s.io/v1" "kind" "VolumeSnapshot"
-        "metadata" (dict "name" $hashed "namespace" $c.namespace "labels" $labels)
-        "spec" (dict "source" (dict "persistentVolumeClaimName" $hashed)))) -}}
-      {{- $source = dict "snapshot" (dict "name" $hashed "namespace" $c.namespace) -}}
+        "metadata" (dict "name" $snapshot "namespace" $c.namespace "labels" $labels)
+        "spec" $spec)) -}}
+      {{- $source = dict "snapshot" (dict "name" $snapshot "namespace" $c.namespace) -}}
     {{- else -}}
       {{- $source = dict "pvc" (dict "name" $hashed "namespace" $c.namespace) -}}
     {{- end -}}

@@ -33,8 +33,9 @@ at once, and they take changes at their next restart ({{ $waits | join ", " | tr
 {{ end }}
 {{- range $key, $image := $c.images }}
 {{- if and $image.importSource (eq ($image.cloneFrom | default "Snapshot") "Snapshot") (not $image.schedule) (not $c.noted) }}{{ $_ := set $c "noted" true }}
-Machines are cloned from a snapshot of their image. If the storage cannot
-snapshot, they wait: then set cloneFrom: PersistentVolumeClaim on the image.
+Machines are cloned from a snapshot of their image. If they wait for ever, the
+storage has no default VolumeSnapshotClass: set volumeSnapshotClassName on the
+image, or cloneFrom: PersistentVolumeClaim if the storage cannot snapshot.
 {{ end }}
 {{- end }}
 Watch them:  kubectl -n {{ $c.namespace }} get vm,dv -l wukong.io/fleet={{ $c.fleet }}

@@ -64,7 +64,7 @@ Usage: {{ include "wukong.validate.image" (list $c "fedora" $image) }}
 {{- $path := printf "images.%s" $key -}}
 {{- include "wukong.one" (list $c $path $image (list "importSource" "dataSource")) -}}
 {{- if $image.dataSource -}}
-  {{- range $field := list "size" "storageClassName" "accessModes" "volumeMode" "schedule" "importsToKeep" "cloneFrom" -}}
+  {{- range $field := list "size" "storageClassName" "accessModes" "volumeMode" "schedule" "importsToKeep" "cloneFrom" "volumeSnapshotClassName" -}}
     {{- if hasKey $image $field }}{{ include "wukong.error" (list $c (printf "%s.%s" $path $field) "goes with importSource, found dataSource: the DataSource exists already, remove the field") }}{{ end -}}
   {{- end -}}
 {{- end -}}
@@ -83,6 +83,9 @@ Usage: {{ include "wukong.validate.image" (list $c "fedora" $image) }}
   {{- else if contains "@sha256:" $registry.url -}}
     {{- include "wukong.error" (list $c (printf "%s.schedule" $path) "found importSource.registry.url with a digest, which never changes: remove the schedule, or name a tag") -}}
   {{- end -}}
+{{- end -}}
+{{- if and (hasKey $image "volumeSnapshotClassName") (or $image.schedule (eq ($image.cloneFrom | default "Snapshot") "PersistentVolumeClaim")) -}}
+  {{- include "wukong.error" (list $c (printf "%s.volumeSnapshotClassName" $path) "goes with cloneFrom Snapshot and no schedule: remove the field, as there is no snapshot of ours") -}}
 {{- end -}}
 {{- if and (hasKey $image "importsToKeep") (not $image.schedule) -}}
   {{- include "wukong.error" (list $c (printf "%s.importsToKeep" $path) "goes with schedule, found none: set schedule, or remove the field") -}}

@@ -39,6 +39,12 @@ type Image struct {
 	// +default="Snapshot"
 	// +kubebuilder:validation:Enum=Snapshot;PersistentVolumeClaim
 	CloneFrom string `json:"cloneFrom,omitempty"`
+	// volumeSnapshotClassName is the class of the snapshot that machines are
+	// cloned from; the default one of the storage's driver if unset.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`
+	VolumeSnapshotClassName *string `json:"volumeSnapshotClassName,omitempty"`
 	// schedule is a cron expression of five fields. With it the image is
 	// imported again whenever the registry has a newer one (a DataImportCron),
 	// and new machines get the newest.

@@ -20,19 +20,3 @@ const (
 	// LabelManaged opts a virtual machine in to Wukong's admission.
 	LabelManaged = "wukong.io/managed"
 )
-
-// Annotations that ask for an operation on an existing virtual machine. The
-// value is a short form, or JSON of the job's spec; a new value is a new
-// request.
-const (
-	// AnnotationClone asks for a CloneJob.
-	AnnotationClone = "wukong.io/clone"
-	// AnnotationExport asks for an ExportJob.
-	AnnotationExport = "wukong.io/export"
-	// AnnotationSnapshot asks for one VirtualMachineSnapshot.
-	AnnotationSnapshot = "wukong.io/snapshot"
-	// AnnotationRollback asks for a RollbackJob.
-	AnnotationRollback = "wukong.io/rollback"
-	// AnnotationSnapshotPolicy binds the machine to a SnapshotPolicy.
-	AnnotationSnapshotPolicy = "wukong.io/snapshot-policy"
-)

@@ -875,6 +875,11 @@ func (in *Image) DeepCopyInto(out *Image) {
 		*out = make([]AccessMode, len(*in))
 		copy(*out, *in)
 	}
+	if in.VolumeSnapshotClassName != nil {
+		in, out := &in.VolumeSnapshotClassName, &out.VolumeSnapshotClassName
+		*out = new(string)
+		**out = **in
+	}
 	if in.ImportsToKeep != nil {
 		in, out := &in.ImportsToKeep, &out.ImportsToKeep
 		*out = new(int32)
