@@ -7,34 +7,31 @@ HELM          = CGO_ENABLED=0 go -C test/cluster/modules/helm3 run helm.sh/helm/
 HELM_UNITTEST = go -C test/helm-unittest tool helm-unittest
 
 CHARTS    = $(addprefix $(CURDIR)/charts/,vm-library vm-fleet wukong)
-UNIT      = ./charts/... ./cmd/... ./hack/... ./pkg/... ./templates/... ./test/badinput/... ./test/cluster/...
-GENERATED = pkg/apis charts/vm-fleet/values.yaml charts/vm-fleet/values.schema.json charts/wukong/files \
+UNIT      = $(addsuffix /...,./charts ./cmd ./hack ./pkg ./templates ./webhook ./test/badinput ./test/conformance ./test/fleettest)
+E2E       = $(addsuffix /...,./test/cluster ./test/e2e)
+GENERATED = pkg/apis/wukong/v1alpha1/zz_generated.deepcopy.go charts/vm-fleet/values.yaml charts/vm-fleet/values.schema.json charts/wukong/files \
   docs/reference docs/cli docs/catalogue
 
 .DEFAULT_GOAL = help
+.PHONY: help demo cluster build chart generate verify fmt lint \
+  lint-api test test-unit test-race test-charts test-e2e test-update bench vulncheck
 
-.PHONY: help
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: demo
 demo: ## start a control plane, install fleets of every disk source, watch them run
 	go run ./test/demo
 
-.PHONY: cluster
 cluster: ## start a control plane, print its kubeconfig, stay up
 	go run ./test/cluster/cmd/wukong-cluster
 
-.PHONY: build
 build: ## build the command line into bin/, also as kubectl's plugin
 	go build -o bin/ ./cmd/...
 	ln -sf wukong bin/kubectl-wukong
 
-.PHONY: chart
 chart: ## package the charts into dist/
 	$(HELM) package --destination $(CURDIR)/dist $(CHARTS)
 
-.PHONY: generate
 generate: ## write everything that follows from the Go types, the commands and the catalogue
 	go -C hack/generate run . -root ../..
 	$(CRD_REF_DOCS) --log-level=ERROR --source-path=pkg/apis --config=hack/crd-ref-docs.yaml --renderer=markdown \
@@ -42,56 +39,48 @@ generate: ## write everything that follows from the Go types, the commands and t
 	go run ./hack/docs docs/cli
 	go run ./hack/catalogue docs/catalogue
 
-.PHONY: verify
 verify: generate ## fail when anything generated, or a go.mod, is stale
 	git diff --exit-code -- $(GENERATED)
 	@! git ls-files --others --exclude-standard -- $(GENERATED) | sed 's/^/not committed: /' | grep .
 	go mod tidy -diff
 	go -C hack/generate mod tidy -diff
 
-.PHONY: fmt
 fmt: ## format the code
 	$(GOLANGCI) fmt
 
-.PHONY: lint
 lint: ## check the code and the charts
 	$(GOLANGCI) run ./...
 	cd hack/generate && $(GOLANGCI) run --config ../../.golangci.yml ./...
 	$(HELM) lint --strict $(CHARTS)
 
-.PHONY: lint-api
 lint-api: ## check the API types against Kubernetes' conventions; builds a second linter, so CI does not
 	$(API_LINTER) run --config .golangci-kal.yml ./pkg/apis/...
 
-.PHONY: test
 test: test-unit test-race test-charts test-e2e ## run every test
 
-.PHONY: test-unit
 test-unit: ## run what needs no control plane
+	@date '+%T $@'
 	go vet ./...
-	go test $(UNIT)
+	go test -timeout 30m $(UNIT)
 	go -C hack/generate test ./...
 
-.PHONY: test-race
 test-race: ## run what has goroutines under the race detector
-	go test -race -short ./pkg/... ./test/cluster/csidriver/...
+	@date '+%T $@'
+	go test -race -short ./pkg/... ./webhook/... ./test/cluster/...
 
-.PHONY: test-charts
 test-charts: ## run the charts' own tests
+	@date '+%T $@'
 	$(HELM_UNITTEST) $(CURDIR)/charts/vm-fleet $(CURDIR)/charts/wukong
 
-.PHONY: test-e2e
 test-e2e: ## run what needs a control plane
-	go test -v -timeout 60m ./test/e2e/...
+	@date '+%T $@'
+	go test -v -p 1 -timeout 60m $(E2E)
 
-.PHONY: test-update
 test-update: ## write the goldens anew; read the diff
-	go test ./pkg/... -update
+	go test -short ./pkg/fleet ./pkg/cli -update
 
-.PHONY: bench
 bench: ## measure, and print name, value, unit, peer's value and ratio
 	go run ./test/bench
 
-.PHONY: vulncheck
 vulncheck: ## look for known vulnerabilities; needs vuln.go.dev, so CI does not run it
 	$(GOVULNCHECK) ./...

@@ -65,7 +65,7 @@ func (r *Renderer) decodeObject(line string) (Object, error) {
 }
 
 func unmarshalStrict(line string, into any) error {
-	strictErrs, err := kjson.UnmarshalStrict([]byte(line), into)
+	strictErrs, err := kjson.UnmarshalStrict([]byte(line), into, kjson.DisallowUnknownFields)
 	return errors.Join(append(strictErrs, err)...)
 }
 

@@ -55,12 +55,12 @@ pools:
 	if !errors.As(err, &got) {
 		t.Fatalf("got %v, want an ErrorList", err)
 	}
-	const key = "must be renamed: a key is words of a-z and 0-9, each beginning with a letter, joined by dashes"
+	const key = "must be under another key: keys are words of a-z and 0-9, each beginning with a letter, joined by dashes, at most 63 characters"
 	want := ErrorList{
 		{Path: "foo", Message: "is no key here, must be one of defaults, expand, global, hostNetworks, images, nameOverride, pools"},
 		{Path: "images.Fed", Message: `found the key "Fed", ` + key},
 		{Path: "pools.web.ordinals.start", Message: "found -1, must be at least 0"},
-		{Path: "pools.web.overrides.first", Message: `found the key "first", must be renamed: a key is an ordinal, such as 0 or 12`},
+		{Path: "pools.web.overrides.first", Message: `found the key "first", must be under another key: keys are the ordinals of machines, such as 0 or 12`},
 		{Path: "pools.web.replicas", Message: `found "3" (text), must be a whole number`},
 		{Path: "pools.web.template.disks.root.serial", Message: `found "a b", must match ^[A-Za-z0-9_.+@-]+$`},
 		{Path: "pools.web.template.disks.root.size", Message: "found {} (a map), must be a whole number or text"},

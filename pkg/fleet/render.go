@@ -124,7 +124,17 @@ func (r *Renderer) Manifests(ctx context.Context, fleet Fleet, options Options) 
 
 // Validate gives nil, or an ErrorList with every mistake of a fleet.
 func (r *Renderer) Validate(ctx context.Context, fleet Fleet) error {
-	job, err := r.newJob(fleet, Options{}, "json")
+	return r.validate(ctx, fleet, Options{})
+}
+
+// ValidateInCluster checks a fleet that the Wukong controller expands, as
+// Options.InCluster does.
+func (r *Renderer) ValidateInCluster(ctx context.Context, fleet Fleet) error {
+	return r.validate(ctx, fleet, Options{InCluster: true})
+}
+
+func (r *Renderer) validate(ctx context.Context, fleet Fleet, options Options) error {
+	job, err := r.newJob(fleet, options, "json")
 	if err != nil {
 		return err
 	}

@@ -19,9 +19,9 @@ The engine of pkg/fleet renders a large fleet in parts, by global.wukong:
   {{- include "wukong.fail" $c -}}
 {{- end -}}
 {{- if eq $c.expand "server" -}}
-  {{- include "wukong.render.server" $c -}}
+  {{- template "wukong.render.server" $c -}}
 {{- else -}}
-  {{- include "wukong.render.client" $c -}}
+  {{- template "wukong.render.client" $c -}}
 {{- end -}}
 {{- end -}}
 
@@ -67,12 +67,12 @@ wukong.render.client renders the fleet's objects.
 {{- end -}}
 {{- range $key, $pool := $c.pools -}}
   {{- if ne $c.part "machines" -}}
-    {{- include "wukong.render.pool" (list $c $key $pool) -}}
+    {{- template "wukong.render.pool" (list $c $key $pool) -}}
   {{- end -}}
   {{- if eq $c.part "all" -}}
-    {{- include "wukong.render.machines" (list $c $key $pool (int (include "wukong.pool.start" $pool)) (int (include "wukong.pool.replicas" $pool))) -}}
+    {{- template "wukong.render.machines" (list $c $key $pool (int (include "wukong.pool.start" $pool)) (int (include "wukong.pool.replicas" $pool))) -}}
   {{- else if and (eq $c.part "machines") (eq $c.engine.pool $key) -}}
-    {{- include "wukong.render.machines" (list $c $key $pool (int $c.engine.start) (int $c.engine.count)) -}}
+    {{- template "wukong.render.machines" (list $c $key $pool (int $c.engine.start) (int $c.engine.count)) -}}
   {{- end -}}
 {{- end -}}
 {{- end -}}

@@ -4,7 +4,10 @@ Usage: {{ include "wukong.error" (list $c "pools.web.replicas" "must be ...") }}
 */}}
 {{- define "wukong.error" -}}
 {{- $errors := (index . 0).errors -}}
-{{- $_ := set $errors "list" (append $errors.list (printf "%s: %s" (index . 1) (index . 2))) -}}
+{{- $path := index . 1 -}}
+{{- /* Keys are the user's text: they may be long, or break lines. */ -}}
+{{- if or (gt (len $path) 300) (contains "\n" $path) }}{{ $path = printf "%.300s" $path | replace "\n" " " }}{{ end -}}
+{{- $_ := set $errors "list" (append $errors.list (printf "%s: %s" $path (index . 2))) -}}
 {{- end -}}
 
 {{/*

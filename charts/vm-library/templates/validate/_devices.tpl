@@ -46,6 +46,9 @@ Usage: {{ include "wukong.validate.disk" (list $m "disks.root" $disk) }}
   {{- end -}}
 {{- end -}}
 {{- if hasKey $source "import" }}{{ include "wukong.validate.importSource" (list $m (printf "%s.source.import" $path) (get $source "import")) }}{{ end -}}
+{{- if and (dig "import" "http" "checksum" "" $source) (not $m.retain) -}}
+  {{- include "wukong.error" (list $m (printf "%s.source.import.http.checksum" $path) "found with retentionPolicy Delete: KubeVirt drops it from disks that are made with their machine, and nothing would be verified: use retentionPolicy Retain, or import the disk once as one of images") -}}
+{{- end -}}
 {{- if hasKey $source "clone" -}}
   {{- include "wukong.one" (list $m (printf "%s.source.clone" $path) $source.clone (list "pvc" "snapshot" "virtualMachine")) -}}
   {{- range $kind, $from := $source.clone }}{{ include "wukong.validate.tokens" (list $m (printf "%s.source.clone.%s.name" $path $kind) $from.name dict) }}{{ end -}}

@@ -28,7 +28,7 @@ YAML and guests cannot carry, and the placeholder that Helm removes from its
 output.
 */}}
 {{- define "wukong.validate.text" -}}
-{{- if regexMatch `\\u00(0[0-8bcefBCEF]|1[0-9a-fA-F]|7[fF])|\x{7f}|no value` (toJson .values) -}}
+{{- if regexMatch `\\u00(0[0-8bcefBCEF]|1[0-9a-fA-F]|7[fF])|\\u202[89]|[\x{7f}-\x{9f}]|no value` (toJson .values) -}}
   {{- include "wukong.validate.textAt" (list . "" (omit .values "global")) -}}
 {{- end -}}
 {{- end -}}
@@ -44,8 +44,8 @@ output.
   {{- end -}}
 {{- else if kindIs "slice" $value -}}
   {{- range $i, $inner := $value }}{{ include "wukong.validate.textAt" (list $c (printf "%s[%d]" $path $i) $inner) }}{{ end -}}
-{{- else if kindIs "string" $value -}}
-  {{- if regexMatch `[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]` $value -}}
+{{- else if typeIs "string" $value -}}
+  {{- if regexMatch `[\x00-\x08\x0b\x0c\x0e-\x1f\x{7f}-\x{9f}\x{2028}\x{2029}]` $value -}}
     {{- include "wukong.error" (list $c $path (printf "found a control character in %s, must be text: tabs and line ends are allowed, other control characters are not" (include "wukong.show" $value))) -}}
   {{- else if contains (printf "<%s>" "no value") $value -}}
     {{- include "wukong.error" (list $c $path "found \"<no\u00a0value>\", which Helm removes from what it renders: write it in another way") -}}

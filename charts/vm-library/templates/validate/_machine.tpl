@@ -13,6 +13,7 @@ Usage: {{ include "wukong.validate.machine" $m }}
 {{- include "wukong.validate.disks" $m -}}
 {{- include "wukong.validate.networks" $m -}}
 {{- include "wukong.validate.bootOrder" $m -}}
+{{- include "wukong.validate.probes" $m -}}
 {{- include "wukong.validate.cloudInit" $m -}}
 {{- if hasKey $t "sysprep" }}{{ include "wukong.one" (list $m "sysprep" ($t.sysprep | default dict) (list "secretName" "configMapName")) }}{{ end -}}
 {{- range $field := list "secureBoot" "persistentEFI" -}}
@@ -113,9 +114,28 @@ wukong.validate.resources checks CPU and memory.
 {{- if and (hasKey $r "memory") (hasKey $r "maxMemory") (lt (int64 (include "wukong.bytes" $r.maxMemory)) (int64 (include "wukong.bytes" $r.memory))) -}}
   {{- include "wukong.error" (list $m "resources.maxMemory" (printf "found %s, must be at least memory, which is %s" (include "wukong.quantity" $r.maxMemory) (include "wukong.quantity" $r.memory))) -}}
 {{- end -}}
+{{- if hasKey $r "maxMemory" -}}
+  {{- $memory := int64 (include "wukong.bytes" ($r.memory | default 0)) -}}
+  {{- if lt $memory 1073741824 }}{{ include "wukong.error" (list $m "resources.maxMemory" (printf "found with memory %s, must go with a memory of at least 1Gi: KubeVirt adds memory only to such machines" (include "wukong.quantity" ($r.memory | default 0)))) -}}
+  {{- else if mod $memory 2097152 }}{{ include "wukong.error" (list $m "resources.memory" (printf "found %s, must be a multiple of 2Mi with maxMemory" (include "wukong.quantity" $r.memory))) }}{{ end -}}
+{{- end -}}
 {{- if and $r.topology $r.cpu -}}
   {{- $product := mul (int ($r.topology.sockets | default 1)) (int ($r.topology.cores | default 1)) (int ($r.topology.threads | default 1)) -}}
   {{- if ne $product (int64 $r.cpu) }}{{ include "wukong.error" (list $m "resources.topology" (printf "found sockets, cores and threads whose product is %d, must be cpu, which is %d: change one of them, or remove cpu" $product (int $r.cpu))) }}{{ end -}}
+{{- end -}}
+{{- end -}}
+
+{{/*
+wukong.validate.probes checks that a probe can reach the guest.
+*/}}
+{{- define "wukong.validate.probes" -}}
+{{- $m := . -}}
+{{- $pod := false -}}
+{{- range $m.networks }}{{ if hasKey . "pod" }}{{ $pod = true }}{{ end }}{{ end -}}
+{{- range $field := list "readinessProbe" "livenessProbe" -}}
+  {{- range $action := list "tcpSocket" "httpGet" -}}
+    {{- if and (not $pod) (hasKey (get $m.template $field | default dict) $action) }}{{ include "wukong.error" (list $m (printf "%s.%s" $field $action) "found without a pod network, over which it is made: add networks.default.pod, or use guestAgentPing or exec") }}{{ end -}}
+  {{- end -}}
 {{- end -}}
 {{- end -}}
 

@@ -143,7 +143,7 @@ Usage: {{ include "wukong.validate.service" (list $c "pools.web.services.http" $
   {{- if hasKey $seen $id }}{{ include "wukong.error" (list $c (printf "%s.ports.%s.port" $path $name) (printf "found %s, which port %s has already" $id (get $seen $id))) }}{{ end -}}
   {{- $_ := set $seen $id $name -}}
   {{- if or (gt (len $name) 15) (not (regexMatch "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$" $name)) (not (regexMatch "[a-z]" $name)) -}}
-    {{- include "wukong.error" (list $c (printf "%s.ports.%s" $path $name) "the name must be at most 15 lower-case letters, digits and dashes, with a letter among them") -}}
+    {{- include "wukong.error" (list $c (printf "%s.ports" $path) (printf "found the name %s, must be at most 15 lower-case letters, digits and dashes, with a letter among them" (include "wukong.show" $name))) -}}
   {{- end -}}
   {{- if and $port.nodePort (eq ($spec.type | default "ClusterIP") "ClusterIP") -}}
     {{- include "wukong.error" (list $c (printf "%s.ports.%s.nodePort" $path $name) (printf "found %d with type ClusterIP: set type to NodePort or LoadBalancer, or remove it" (int $port.nodePort))) -}}

@@ -187,7 +187,7 @@ type S3Source struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=2048
-	// +kubebuilder:validation:Pattern=`^(s3|https?)://\S+$`
+	// +kubebuilder:validation:Pattern=`^https?://\S+$`
 	URL string `json:"url"`
 	// secretName is a Secret with keys accessKeyId and secretKey.
 	// +optional

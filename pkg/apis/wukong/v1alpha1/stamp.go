@@ -35,6 +35,10 @@ const (
 	// AnnotationLastOperation reports back on a machine's last request, as
 	// compact JSON of a LastOperation.
 	AnnotationLastOperation = "wukong.io/last-operation"
+	// AnnotationHandled, with a dot and a verb behind it, is the name of the job
+	// that the verb's last accepted request became: it is not made again when
+	// the job has been cleaned up.
+	AnnotationHandled = "wukong.io/handled"
 	// RequestFieldManager is the field manager that writes it.
 	RequestFieldManager = "wukong-request"
 )
@@ -177,4 +181,16 @@ type LastOperation struct {
 func (o LastOperation) Encode() string {
 	encoded, _ := json.Marshal(o) // strings and a time always encode
 	return string(encoded)
+}
+
+// DecodeLastOperation reads a report; an empty one is the zero value.
+func DecodeLastOperation(text string) (LastOperation, error) {
+	var o LastOperation
+	if text == "" {
+		return o, nil
+	}
+	if err := json.Unmarshal([]byte(text), &o); err != nil {
+		return LastOperation{}, fmt.Errorf("reading annotation %s: %w", AnnotationLastOperation, err)
+	}
+	return o, nil
 }

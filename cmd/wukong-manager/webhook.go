@@ -1,0 +1,166 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
+	webhookserver "sigs.k8s.io/controller-runtime/pkg/webhook"
+
+	"wukong.io/wukong/pkg/certificate"
+	"wukong.io/wukong/pkg/validation"
+	"wukong.io/wukong/webhook"
+)
+
+// webhookOptions are the flags of the webhook.
+type webhookOptions struct {
+	*shared
+	host              string
+	port              int
+	certDir           string
+	selfSigned        bool
+	namespace         string
+	secret            string
+	hosts             []string
+	configuration     []string
+	controllersUser   string
+	kubeVirtNamespace string
+}
+
+func webhookCommand(shared *shared) *cobra.Command {
+	o := &webhookOptions{shared: shared}
+	cmd := &cobra.Command{
+		Use:   "webhook",
+		Short: "Answer the API server's admission reviews",
+		Args:  cobra.NoArgs,
+		RunE:  o.run,
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&o.host, "listen", "", "address to listen on; all if empty")
+	flags.IntVar(&o.port, "port", 9443, "port to listen on")
+	flags.StringVar(&o.certDir, "cert-dir", "/var/run/wukong/cert", "folder of tls.crt and tls.key")
+	flags.BoolVar(&o.selfSigned, "manage-certificate", true, "make and renew the certificate; false where cert-manager does")
+	flags.StringVar(&o.namespace, "namespace", "wukong-system", "namespace of the certificate's Secret")
+	flags.StringVar(&o.secret, "secret", "wukong-webhook-cert", "name of the certificate's Secret")
+	flags.StringSliceVar(&o.hosts, "host", []string{"wukong-webhook.wukong-system.svc"}, "host the API server reaches the webhook at")
+	flags.StringSliceVar(&o.configuration, "configuration", []string{"mutating.wukong.io", "validating.wukong.io"}, "webhook configuration that is told the certificate's authority")
+	flags.StringVar(&o.controllersUser, "controllers-user", "system:serviceaccount:wukong-system:wukong-controllers", "user name of Wukong's controllers")
+	flags.StringVar(&o.kubeVirtNamespace, "kubevirt-namespace", "kubevirt", "namespace KubeVirt runs in")
+	return cmd
+}
+
+func (o *webhookOptions) run(cmd *cobra.Command, _ []string) error {
+	policy, err := validation.ParsePolicy(o.policy)
+	if err != nil {
+		return fmt.Errorf("reading the policy: %w", err)
+	}
+	scheme := runtime.NewScheme()
+	builder := runtime.NewSchemeBuilder(clientgoscheme.AddToScheme, webhook.AddToScheme)
+	if err := builder.AddToScheme(scheme); err != nil {
+		return fmt.Errorf("building scheme: %w", err)
+	}
+	config, err := ctrl.GetConfig()
+	if err != nil {
+		return fmt.Errorf("finding the cluster: %w", err)
+	}
+	config.QPS = -1 // the API server's own priority and fairness is the limit
+	if o.selfSigned {
+		if err := o.ensureCertificate(cmd, scheme); err != nil {
+			return err
+		}
+	}
+	mgr, err := ctrl.NewManager(config, ctrl.Options{
+		Scheme:                 scheme,
+		Cache:                  webhook.CacheOptions(),
+		Metrics:                server.Options{BindAddress: o.metricsAddress},
+		HealthProbeBindAddress: o.probeAddress,
+		WebhookServer:          webhookserver.NewServer(webhookserver.Options{Host: o.host, Port: o.port, CertDir: o.certDir}),
+	})
+	if err != nil {
+		return fmt.Errorf("creating the manager: %w", err)
+	}
+	err = webhook.Setup(cmd.Context(), mgr, webhook.Options{
+		Policy: policy, ControllersUser: o.controllersUser, KubeVirtNamespace: o.kubeVirtNamespace, Clock: clock.RealClock{},
+	})
+	if err != nil {
+		return fmt.Errorf("setting up the webhook: %w", err)
+	}
+	if o.selfSigned {
+		rotator, err := o.rotator(scheme)
+		if err != nil {
+			return err
+		}
+		if err := mgr.Add(rotator); err != nil {
+			return fmt.Errorf("adding the certificate's rotation: %w", err)
+		}
+	}
+	if err := probes(mgr); err != nil {
+		return err
+	}
+	return mgr.Start(cmd.Context())
+}
+
+// ensureCertificate makes the certificate before the server starts, and tries
+// again while another replica does the same.
+func (o *webhookOptions) ensureCertificate(cmd *cobra.Command, scheme *runtime.Scheme) error {
+	rotator, err := o.rotator(scheme)
+	if err != nil {
+		return err
+	}
+	for {
+		err := rotator.Ensure(cmd.Context())
+		if err == nil {
+			return nil
+		}
+		ctrl.Log.Error(err, "Could not make the webhook's certificate; will try again")
+		select {
+		case <-cmd.Context().Done():
+			return cmd.Context().Err()
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+func (o *webhookOptions) rotator(scheme *runtime.Scheme) (*certificate.Rotator, error) {
+	config, err := ctrl.GetConfig()
+	if err != nil {
+		return nil, fmt.Errorf("finding the cluster: %w", err)
+	}
+	live, err := client.New(config, client.Options{Scheme: scheme})
+	if err != nil {
+		return nil, fmt.Errorf("creating a client: %w", err)
+	}
+	return certificate.New(live, clock.RealClock{}, certificate.Options{
+		Secret: types.NamespacedName{Namespace: o.namespace, Name: o.secret},
+		Hosts:  o.hosts, Dir: o.certDir, Configurations: o.configuration,
+	}), nil
+}
+
+// probes are alive while the process is, and ready when the caches are full and
+// the server answers.
+func probes(mgr ctrl.Manager) error {
+	if err := mgr.AddHealthzCheck("ping", func(*http.Request) error { return nil }); err != nil {
+		return fmt.Errorf("adding /healthz: %w", err)
+	}
+	err := mgr.AddReadyzCheck("caches", func(req *http.Request) error {
+		if !mgr.GetCache().WaitForCacheSync(req.Context()) {
+			return fmt.Errorf("caches are not full yet")
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("adding /readyz: %w", err)
+	}
+	if err := mgr.AddReadyzCheck("webhook", mgr.GetWebhookServer().StartedChecker()); err != nil {
+		return fmt.Errorf("adding /readyz: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,172 @@
+package certificate
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+)
+
+// interval is how often certificates are looked at. It is short, so that a
+// Secret that another replica renewed, or somebody deleted, is noticed soon.
+const interval = 20 * time.Second
+
+// Options say what is certified, and who is told.
+type Options struct {
+	// Secret holds the certificates.
+	Secret types.NamespacedName
+	// Hosts the webhook is reached at.
+	Hosts []string
+	// Dir is the folder the serving certificate is written to.
+	Dir string
+	// Configurations are the names of the webhook configurations whose CA
+	// bundle is kept.
+	Configurations []string
+}
+
+// Rotator keeps the certificates. It is a manager.Runnable, and runs in every
+// replica.
+type Rotator struct {
+	options Options
+	client  client.Client
+	clock   clock.WithTicker
+}
+
+// New gives a rotator. The client must read live: Secrets are not cached.
+func New(c client.Client, clk clock.WithTicker, options Options) *Rotator {
+	return &Rotator{options: options, client: c, clock: clk}
+}
+
+// NeedLeaderElection implements manager.LeaderElectionRunnable: every replica
+// needs the certificate.
+func (r *Rotator) NeedLeaderElection() bool { return false }
+
+// Start implements manager.Runnable.
+func (r *Rotator) Start(ctx context.Context) error {
+	ticker := r.clock.NewTicker(interval)
+	defer ticker.Stop()
+	for {
+		if err := r.Ensure(ctx); err != nil {
+			log.FromContext(ctx).Error(err, "Could not renew the webhook's certificate; will try again")
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C():
+		}
+	}
+}
+
+// Ensure makes or renews what is due, writes the serving certificate to its
+// folder, and tells the API server whom to trust.
+func (r *Rotator) Ensure(ctx context.Context) error {
+	current, err := r.stored(ctx)
+	if err != nil {
+		return err
+	}
+	// Trust first: nothing may be served that the API server does not accept.
+	if err := r.trust(ctx, current.trusted()); err != nil {
+		return err
+	}
+	return r.write(current)
+}
+
+// stored reads the Secret, and renews what is due in it.
+func (r *Rotator) stored(ctx context.Context) (state, error) {
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: r.options.Secret.Namespace, Name: r.options.Secret.Name}}
+	err := r.client.Get(ctx, r.options.Secret, secret)
+	missing := apierrors.IsNotFound(err)
+	if err != nil && !missing {
+		return state{}, fmt.Errorf("reading the certificate's Secret: %w", err)
+	}
+	next, changed, err := renew(readState(secret.Data), r.options.Hosts, r.clock.Now())
+	if err != nil || !changed {
+		return next, err
+	}
+	secret.Data = next.data()
+	if missing {
+		err = r.client.Create(ctx, secret)
+	} else {
+		err = r.client.Update(ctx, secret) // the resource version makes the first writer win
+	}
+	if err != nil {
+		return state{}, fmt.Errorf("storing the certificate: %w", err)
+	}
+	return next, nil
+}
+
+// trust puts the authorities into the webhook configurations.
+func (r *Rotator) trust(ctx context.Context, authorities []byte) error {
+	for _, name := range r.options.Configurations {
+		var mutating admissionregistrationv1.MutatingWebhookConfiguration
+		if err := r.client.Get(ctx, types.NamespacedName{Name: name}, &mutating); err == nil {
+			before := mutating.DeepCopy()
+			for i := range mutating.Webhooks {
+				mutating.Webhooks[i].ClientConfig.CABundle = authorities
+			}
+			if err := r.patch(ctx, &mutating, before); err != nil {
+				return err
+			}
+		}
+		var validating admissionregistrationv1.ValidatingWebhookConfiguration
+		if err := r.client.Get(ctx, types.NamespacedName{Name: name}, &validating); err == nil {
+			before := validating.DeepCopy()
+			for i := range validating.Webhooks {
+				validating.Webhooks[i].ClientConfig.CABundle = authorities
+			}
+			if err := r.patch(ctx, &validating, before); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// patch writes what changed, if anything did.
+func (r *Rotator) patch(ctx context.Context, now, before client.Object) error {
+	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
+	data, err := patch.Data(now)
+	if err != nil {
+		return fmt.Errorf("comparing webhook configuration %q: %w", now.GetName(), err)
+	}
+	if !bytes.Contains(data, []byte("caBundle")) {
+		return nil
+	}
+	if err := r.client.Patch(ctx, now, patch); err != nil {
+		return fmt.Errorf("telling the API server of the certificate's authority: %w", err)
+	}
+	return nil
+}
+
+// write puts the serving certificate into its folder, where the server watches
+// it. The key comes first: a certificate is never there without its key.
+func (r *Rotator) write(s state) error {
+	for _, file := range []struct {
+		name string
+		data []byte
+	}{{corev1.TLSPrivateKeyKey, s.serving.keyPEM}, {corev1.TLSCertKey, s.serving.certPEM}} {
+		path := filepath.Join(r.options.Dir, file.name)
+		if present, err := os.ReadFile(path); err == nil && bytes.Equal(present, file.data) {
+			continue
+		}
+		temporary := path + ".new"
+		if err := os.WriteFile(temporary, file.data, 0o600); err != nil {
+			return fmt.Errorf("writing the certificate: %w", err)
+		}
+		if err := os.Rename(temporary, path); err != nil {
+			return fmt.Errorf("writing the certificate: %w", err)
+		}
+	}
+	return nil
+}
