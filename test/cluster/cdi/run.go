@@ -9,6 +9,7 @@ import (
 	"time"
 
 	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v8/apis/volumesnapshot/v1"
+	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes/scheme"
@@ -49,6 +50,8 @@ type Options struct {
 	Faults *Faults
 	// Clock dates what is written; nil is the system's clock.
 	Clock clock.WithTicker
+	// Logger is told what the controllers do; nobody is where it is not set.
+	Logger logr.Logger
 }
 
 // Capabilities is what CDI knows of a provisioner.
@@ -83,7 +86,7 @@ func Run(ctx context.Context, cfg *rest.Config, opts Options) error {
 	opts.Backoff = cmp.Or(opts.Backoff, time.Second)
 	opts.Faults = cmp.Or(opts.Faults, &Faults{})
 	opts.Clock = cmp.Or[clock.WithTicker](opts.Clock, clock.RealClock{})
-	mgr, err := newManager(cfg)
+	mgr, err := newManager(cfg, opts.Logger)
 	if err != nil {
 		return fmt.Errorf("making CDI's manager: %w", err)
 	}
@@ -105,7 +108,7 @@ func Run(ctx context.Context, cfg *rest.Config, opts Options) error {
 	return mgr.Start(ctx)
 }
 
-func newManager(cfg *rest.Config) (ctrl.Manager, error) {
+func newManager(cfg *rest.Config, logger logr.Logger) (ctrl.Manager, error) {
 	types := runtime.NewScheme()
 	if err := errors.Join(scheme.AddToScheme(types), cdiv1.AddToScheme(types), snapshotv1.AddToScheme(types)); err != nil {
 		return nil, err
@@ -114,6 +117,7 @@ func newManager(cfg *rest.Config) (ctrl.Manager, error) {
 	unlimited.QPS = -1 // the API server is what should be busy, not a limit in the client
 	return ctrl.NewManager(unlimited, ctrl.Options{
 		Scheme:                 types,
+		Logger:                 logger,
 		Metrics:                server.Options{BindAddress: "0"},
 		HealthProbeBindAddress: "0",
 		// Several test clusters may live in one process.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -55,6 +56,8 @@ type Options struct {
 	Process func(*corev1.Pod) Process
 	// Clock dates what is reported; nil is the system's clock.
 	Clock clock.WithTicker
+	// Logger is told what the controllers do; nobody is where it is not set.
+	Logger logr.Logger
 }
 
 // Process runs the program of a Pod until it ends, or until ctx does because the Pod is deleted.
@@ -92,7 +95,7 @@ func (o Options) nodeNames() []string {
 // installed if there is a HandlerConfig.
 func Run(ctx context.Context, cfg *rest.Config, opts Options) error {
 	opts = opts.withDefaults()
-	mgr, err := newManager(cfg)
+	mgr, err := newManager(cfg, opts.Logger)
 	if err != nil {
 		return fmt.Errorf("making the nodes' manager: %w", err)
 	}
@@ -106,13 +109,14 @@ func Run(ctx context.Context, cfg *rest.Config, opts Options) error {
 	return mgr.Start(ctx)
 }
 
-func newManager(cfg *rest.Config) (ctrl.Manager, error) {
+func newManager(cfg *rest.Config, logger logr.Logger) (ctrl.Manager, error) {
 	types := runtime.NewScheme()
 	if err := errors.Join(scheme.AddToScheme(types), kubevirtv1.AddToScheme(types)); err != nil {
 		return nil, err
 	}
 	return ctrl.NewManager(unlimited(cfg), ctrl.Options{
 		Scheme:                 types,
+		Logger:                 logger,
 		Metrics:                server.Options{BindAddress: "0"},
 		HealthProbeBindAddress: "0",
 		// Several test clusters may live in one process.

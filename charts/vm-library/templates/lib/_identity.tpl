@@ -24,7 +24,7 @@ Usage: {{ include "wukong.userTokens" (list $m $text) }}
   {{- $t := $m.c.token -}}
   {{- $text = $text | replace "@@name@@" (printf "%sn@" $t) | replace "@@ordinal@@" (printf "%so@" $t) -}}
   {{- range $key, $network := $m.networks -}}
-    {{- $text = $text | replace (printf "@@mac.%s@@" $key) (printf "%sm.%s@" $t $key) -}}
+    {{- $text = $text | replace (printf "@@mac.%s@@" $key) ($network.macAddress | default (printf "%sm.%s@" $t $key)) -}}
     {{- if $network.ipam }}{{ $text = $text | replace (printf "@@address.%s@@" $key) (printf "%sa.%s@" $t $key) }}{{ end -}}
   {{- end -}}
 {{- end -}}
