@@ -7,9 +7,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	volumesnapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v8/apis/volumesnapshot/v1"
 	corev1 "k8s.io/api/core/v1"
-	storagev1 "k8s.io/api/storage/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	kubevirtv1 "kubevirt.io/api/core/v1"
@@ -500,54 +498,5 @@ func TestPersistentState(t *testing.T) {
 				t.Errorf("HasPersistentState = %t, want %t", got, tc.want)
 			}
 		})
-	}
-}
-
-func TestFactsOfObjects(t *testing.T) {
-	created := metav1.NewTime(time.Unix(100, 0))
-	pvc := &corev1.PersistentVolumeClaim{
-		ObjectMeta: metav1.ObjectMeta{
-			Name: "root", CreationTimestamp: created, DeletionTimestamp: &created,
-			OwnerReferences: []metav1.OwnerReference{{Kind: "DataVolume", Name: "other"}, {Kind: "DataVolume", Name: "root-dv", Controller: new(true)}},
-		},
-		Spec:   corev1.PersistentVolumeClaimSpec{StorageClassName: new("ceph")},
-		Status: corev1.PersistentVolumeClaimStatus{Phase: corev1.ClaimBound},
-	}
-	wantClaim := storage.Claim{Name: "root", StorageClass: new("ceph"), Bound: true, Deleting: true, DataVolume: "root-dv", Created: created.Time}
-	if diff := cmp.Diff(wantClaim, storage.ClaimOf(pvc)); diff != "" {
-		t.Errorf("ClaimOf (-want +got):\n%s", diff)
-	}
-	class := &storagev1.StorageClass{ObjectMeta: metav1.ObjectMeta{Name: "ceph", CreationTimestamp: created, Annotations: map[string]string{
-		"storageclass.kubernetes.io/is-default-class": "false", "storageclass.kubevirt.io/is-default-virt-class": "true",
-	}}, Provisioner: "rbd"}
-	if diff := cmp.Diff(storage.StorageClass{Name: "ceph", Provisioner: "rbd", VirtDefault: true, Created: created.Time}, storage.StorageClassOf(class)); diff != "" {
-		t.Errorf("StorageClassOf (-want +got):\n%s", diff)
-	}
-	snapshotClass := &volumesnapshotv1.VolumeSnapshotClass{ObjectMeta: metav1.ObjectMeta{Name: "s", Annotations: map[string]string{
-		"snapshot.storage.kubernetes.io/is-default-class": "false",
-	}}, Driver: "rbd"}
-	if diff := cmp.Diff(storage.SnapshotClass{Name: "s", Driver: "rbd", Default: true}, storage.SnapshotClassOf(snapshotClass)); diff != "" {
-		t.Errorf("SnapshotClassOf (-want +got):\n%s", diff)
-	}
-	profile := &cdiv1.StorageProfile{Status: cdiv1.StorageProfileStatus{SnapshotClass: new("s")}}
-	if diff := cmp.Diff([]storage.StorageProfile{{SnapshotClass: "s"}, {}}, []storage.StorageProfile{storage.StorageProfileOf(profile), storage.StorageProfileOf(&cdiv1.StorageProfile{})}); diff != "" {
-		t.Errorf("StorageProfileOf (-want +got):\n%s", diff)
-	}
-	volumes := map[string]cdiv1.DataVolumeSpec{
-		"by storage": {Storage: &cdiv1.StorageSpec{StorageClassName: new("a")}},
-		"by pvc":     {PVC: &corev1.PersistentVolumeClaimSpec{StorageClassName: new("b")}},
-		"by neither": {},
-	}
-	want := map[string]storage.DataVolume{
-		"by storage": {Name: "dv", Phase: "Succeeded", API: storage.StorageAPIStorage, StorageClass: new("a")},
-		"by pvc":     {Name: "dv", Phase: "Succeeded", API: storage.StorageAPIPVC, StorageClass: new("b")},
-		"by neither": {Name: "dv", Phase: "Succeeded", API: storage.StorageAPIStorage},
-	}
-	got := map[string]storage.DataVolume{}
-	for name, spec := range volumes {
-		got[name] = storage.DataVolumeOf(&cdiv1.DataVolume{ObjectMeta: metav1.ObjectMeta{Name: "dv"}, Spec: spec, Status: cdiv1.DataVolumeStatus{Phase: cdiv1.Succeeded}})
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("DataVolumeOf (-want +got):\n%s", diff)
 	}
 }

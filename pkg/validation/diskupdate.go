@@ -16,8 +16,8 @@ type diskChange struct {
 	key          string
 	path         *field.Path
 	old, changed v1alpha1.Disk
-	// machines says which machines have it, for a sentence.
-	machines string
+	// has and keeps say which machines have the disk, for a sentence.
+	has, keeps string
 }
 
 const (
@@ -31,7 +31,7 @@ func (d diskChange) refusals() field.ErrorList {
 	}
 	var errs field.ErrorList
 	forbid := func(member, from, to, why, advice string) {
-		errs = append(errs, field.Forbidden(d.path.Child(member), fmt.Sprintf("cannot change from %s to %s, as %s have the disk: %s: %s", from, to, d.machines, why, advice)))
+		errs = append(errs, field.Forbidden(d.path.Child(member), fmt.Sprintf("cannot change from %s to %s, as %s the disk: %s: %s", from, to, d.has, why, advice)))
 	}
 	if !equality.Semantic.DeepEqual(d.old.Source, d.changed.Source) {
 		forbid("source", describeSource(d.old.Source), describeSource(d.changed.Source), "CDI fills a disk once and ignores another source", newKey)
@@ -55,13 +55,13 @@ func (d diskChange) refusals() field.ErrorList {
 func (d diskChange) warnings(old, changed *v1alpha1.WukongSpec) []string {
 	var warnings []string
 	if d.old.Size != nil && d.changed.Size != nil && d.changed.Size.Cmp(*d.old.Size) > 0 {
-		warnings = append(warnings, fmt.Sprintf("%s: grows from %s to %s, and %s keep the disk they have: enlarge its claim, by kubectl patch pvc, on a StorageClass with allowVolumeExpansion",
-			d.path.Child("size"), d.old.Size, d.changed.Size, d.machines))
+		warnings = append(warnings, fmt.Sprintf("%s: grows from %s to %s, and %s: enlarge the claim, by kubectl patch pvc, on a StorageClass with allowVolumeExpansion",
+			d.path.Child("size"), d.old.Size, d.changed.Size, d.keeps))
 	}
 	image := imageOf(d.changed.Source)
 	if image != "" && image == imageOf(d.old.Source) && !equality.Semantic.DeepEqual(imageContent(old, image), imageContent(changed, image)) {
-		warnings = append(warnings, fmt.Sprintf("%s: image %q changes, and %s keep the disk they have: new machines get the new image; delete a machine's disk and the machine to have both made anew",
-			d.path.Child("source", "image"), show(image), d.machines))
+		warnings = append(warnings, fmt.Sprintf("%s: image %q changes, and %s: new machines get the new image; delete a machine's disk and the machine to have both made anew",
+			d.path.Child("source", "image"), show(image), d.keeps))
 	}
 	return warnings
 }

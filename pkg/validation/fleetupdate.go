@@ -85,12 +85,12 @@ func ordinals(pool *v1alpha1.Pool) (first, last int64) {
 	return first, first + replicas - 1
 }
 
-// machines says which machines are kept, for a sentence.
-func (c poolChange) machines() string {
+// machines says which machines are kept, and what one or several of them do.
+func (c poolChange) machines(one, several string) string {
 	if c.first == c.last {
-		return fmt.Sprintf("machine %d", c.first)
+		return fmt.Sprintf("machine %d %s", c.first, one)
 	}
-	return fmt.Sprintf("machines %d to %d", c.first, c.last)
+	return fmt.Sprintf("machines %d to %d %s", c.first, c.last, several)
 }
 
 func (c poolChange) origin() field.ErrorList {
@@ -100,13 +100,13 @@ func (c poolChange) origin() field.ErrorList {
 	case c.old.CloneSource == nil && c.changed.CloneSource == nil:
 		return nil
 	case c.old.CloneSource == nil:
-		return field.ErrorList{field.Forbidden(at, "cannot be set on a pool with a template, whose "+c.machines()+" would not become clones"+newPool)}
+		return field.ErrorList{field.Forbidden(at, "cannot be set on a pool with a template, whose "+c.machines("would not become a clone", "would not become clones")+newPool)}
 	case c.changed.CloneSource == nil:
-		return field.ErrorList{field.Forbidden(at, "cannot be taken from a pool of clones, whose "+c.machines()+" would not be made from a template"+newPool)}
+		return field.ErrorList{field.Forbidden(at, "cannot be taken from a pool of clones, whose "+c.machines("would", "would")+" not be made from a template"+newPool)}
 	case equality.Semantic.DeepEqual(c.old.CloneSource, c.changed.CloneSource):
 		return nil
 	}
-	return field.ErrorList{field.Forbidden(at, "cannot change while the pool has machines, as "+c.machines()+" would stay clones of the old source"+newPool)}
+	return field.ErrorList{field.Forbidden(at, "cannot change while the pool has machines, as "+c.machines("would stay a clone", "would stay clones")+" of the old source"+newPool)}
 }
 
 func (c poolChange) retention() field.ErrorList {
@@ -115,8 +115,8 @@ func (c poolChange) retention() field.ErrorList {
 		return nil
 	}
 	return field.ErrorList{field.Invalid(c.path.Child("retentionPolicy", "whenDeleted"), string(after),
-		fmt.Sprintf("must stay %s, as the disks of %s are made in another way with %s and would be left as they are: "+
-			"add a pool with %s whose disks clone these, by source.clone.virtualMachine, and remove this pool when it runs", before, c.machines(), after, after))}
+		fmt.Sprintf("must stay %s, as the disks of %s made in another way than with %s and would be left as they are: "+
+			"add a pool with %s whose disks clone these, by source.clone.virtualMachine, and remove this pool when it runs", before, c.machines("are", "are"), after, after))}
 }
 
 func whenDeleted(pool *v1alpha1.Pool) v1alpha1.RetentionType {
@@ -188,7 +188,7 @@ func (c poolChange) layer(key string) *field.Path {
 func (c poolChange) visitDisks(old, changed map[string]v1alpha1.Disk, path func(string) *field.Path, visit func(diskChange)) {
 	for _, key := range slices.Sorted(maps.Keys(changed)) {
 		if before, ok := old[key]; ok {
-			visit(diskChange{key: key, path: path(key), old: before, changed: changed[key], machines: c.machines()})
+			visit(diskChange{key: key, path: path(key), old: before, changed: changed[key], has: c.machines("has", "have"), keeps: c.machines("keeps its disk", "keep their disks")})
 		}
 	}
 }

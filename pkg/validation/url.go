@@ -24,17 +24,11 @@ type parsedURL struct {
 // in different ways before it asks net/url, and then holds the two together.
 func parseURL(text string, schemes []string) (parsedURL, error) {
 	mustBegin := "must begin with " + orList(withSlashes(schemes))
-	switch {
-	case text == "":
+	if text == "" {
 		return parsedURL{}, errors.New("must be a URL: " + mustBegin)
-	case len(text) > urlMax:
-		return parsedURL{}, fmt.Errorf("must have at most %d characters", urlMax)
-	case strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r == 0x7f }):
-		return parsedURL{}, errors.New("must not hold spaces or control characters")
-	case strings.ContainsFunc(text, func(r rune) bool { return r > 0x7f }):
-		return parsedURL{}, errors.New("must not hold letters beyond ASCII: write the host in punycode and encode the path")
-	case strings.ContainsAny(text, "\\<>\"{}|^`"):
-		return parsedURL{}, errors.New("must not hold '\\', quotation marks, braces or '<', '>', '|', '^': encode them in the path")
+	}
+	if err := checkURLText(text); err != nil {
+		return parsedURL{}, err
 	}
 	scheme, rest, ok := strings.Cut(text, "://")
 	if !ok || !slices.Contains(schemes, scheme) {
@@ -59,6 +53,22 @@ func parseURL(text string, schemes []string) (parsedURL, error) {
 		return parsedURL{}, errors.New("must be a valid URL")
 	}
 	return parsedURL{scheme: scheme, host: host, path: path}, nil
+}
+
+// checkURLText refuses characters that no URL holds, or that readers take for
+// others.
+func checkURLText(text string) error {
+	switch {
+	case len(text) > urlMax:
+		return fmt.Errorf("must have at most %d characters", urlMax)
+	case strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r == 0x7f }):
+		return errors.New("must not hold spaces or control characters")
+	case strings.ContainsFunc(text, func(r rune) bool { return r > 0x7f }):
+		return errors.New("must not hold letters beyond ASCII: write the host in punycode and encode the path")
+	case strings.ContainsAny(text, "\\<>\"{}|^`"):
+		return errors.New("must not hold '\\', quotation marks, braces or '<', '>', '|', '^': encode them in the path")
+	}
+	return nil
 }
 
 func withSlashes(schemes []string) []string {

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/go-logr/logr"
 	"golang.org/x/sync/errgroup"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/rest"
@@ -64,6 +65,7 @@ type bootstrap struct {
 	ports      *ports
 	supervisor *supervisor
 	standIns   *standIns
+	standInLog logr.Logger
 	admin      *rest.Config
 	client     client.Client
 	clock      clock.PassiveClock
@@ -83,7 +85,8 @@ type bootstrap struct {
 	controllerPort int
 }
 
-// Start builds what is missing, starts a cluster and returns when every part of it has answered.
+// Start builds what is missing, starts a cluster and returns when every part of it has answered. What the stand-ins say goes to
+// a log, but controller-runtime itself complains on stderr where the program has not called its SetLogger.
 func Start(ctx context.Context, options Options) (*Cluster, error) {
 	bin, err := Build(ctx, options.Log, options.modules()...)
 	if err != nil {
@@ -138,6 +141,9 @@ func newBootstrap(options Options, dirs folders, bin Binaries) (*bootstrap, erro
 		started:    clk.Now(),
 	}
 	b.standIns = newStandIns(b.supervisor)
+	if b.standInLog, err = newStandInLog(dirs.logs); err != nil {
+		return nil, err
+	}
 	for _, port := range []*int{&b.apiPort, &b.virtPort, &b.controllerPort, &b.handlerPort} {
 		if *port, err = ports.take(); err != nil {
 			return nil, err

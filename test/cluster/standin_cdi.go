@@ -35,6 +35,7 @@ func (b *bootstrap) startCDI(context.Context) error {
 	options := b.options.CDI
 	options.VolumeRoot = b.dirs.volumeRoot(DriverFast)
 	options.VolumeRoots = map[string]string{DriverNoSnapshot: b.dirs.volumeRoot(DriverNoSnapshot)}
+	options.Logger = b.standInLog.WithName("cdi")
 	if options.Provisioners == nil {
 		options.Provisioners = map[string]cdi.Capabilities{DriverFast: fileCapabilities(), DriverNoSnapshot: fileCapabilities()}
 	}

@@ -36,6 +36,7 @@ func (b *bootstrap) startNode(ctx context.Context) error {
 		return err
 	}
 	options.Process = b.process
+	options.Logger = b.standInLog.WithName("node")
 	b.standIns.start("node", func(ctx context.Context) error { return node.Run(ctx, b.admin, options) })
 	return eventually(ctx, "a node", func(ctx context.Context) error {
 		nodes := &corev1.NodeList{}

@@ -4,7 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"sync"
+
+	"github.com/go-logr/logr"
+	"github.com/go-logr/logr/funcr"
 )
 
 // standIns are the parts of the cluster that run inside this process.
@@ -18,6 +23,21 @@ type standIns struct {
 func newStandIns(s *supervisor) *standIns {
 	ctx, cancel := context.WithCancel(context.Background())
 	return &standIns{ctx: ctx, cancel: cancel, supervisor: s}
+}
+
+// newStandInLog opens the log of what the stand-ins' controllers say.
+func newStandInLog(dir string) (logr.Logger, error) {
+	file, err := os.OpenFile(filepath.Join(dir, "stand-ins.log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
+	if err != nil {
+		return logr.Logger{}, fmt.Errorf("opening the log of the stand-ins: %w", err)
+	}
+	var mu sync.Mutex
+	say := func(prefix, line string) {
+		mu.Lock()
+		defer mu.Unlock()
+		fmt.Fprintln(file, prefix, line) // open until the process ends: they may speak even while they are stopped
+	}
+	return funcr.New(say, funcr.Options{LogTimestamp: true}), nil
 }
 
 // start runs a stand-in until stop. One that ends before is reported as a program would be.

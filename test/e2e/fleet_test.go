@@ -234,7 +234,8 @@ var _ = Describe("A fleet that stock helm installs", func() {
 			Expect(string(secret.Data["userdata"])).To(HavePrefix("#cloud-config\n"))
 			Expect(config).To(HaveKeyWithValue("hostname", name))
 			Expect(config).To(HaveKeyWithValue("packages", ConsistOf("nginx")))
-			Expect(machine.Spec.Template.Spec.Subdomain).To(Equal("net-keep"))
+			pod := launcher(ctx, d.object("%s", name))
+			Expect(pod.Spec.Hostname+"."+pod.Spec.Subdomain).To(Equal(name+".net-keep"), "the name of %s in DNS", name)
 		}
 		for service, pods := range map[string][]string{
 			"net-keep": {"net-keep-0", "net-keep-1"}, "net-keep-http": {"net-keep-0", "net-keep-1"}, "net-drop": {"net-drop-0", "net-drop-1"},

@@ -18,7 +18,7 @@ import (
 
 const (
 	// generatedFleets is how many fleets are sent to the servers.
-	generatedFleets = 150
+	generatedFleets = 200
 	// senders send fleets at once.
 	senders = 8
 )

@@ -30,6 +30,8 @@ type generator struct {
 	images       map[string]any
 	hostNetworks map[string]any
 	pools        map[string]any
+	// retains says whether the pool at hand keeps its disks.
+	retains bool
 	// networks counts static networks, each of which has a range of its own.
 	networks int
 }
@@ -133,7 +135,7 @@ func (g *generator) importSource() map[string]any {
 	case 0:
 		return map[string]any{"http": cert(g.http())}
 	case 1:
-		return map[string]any{"s3": cert(map[string]any{"url": "s3://bucket/" + s.hex(8)})}
+		return map[string]any{"s3": cert(map[string]any{"url": "https://s3.example.com/bucket/" + s.hex(8)})}
 	case 2:
 		return map[string]any{"gcs": secret(map[string]any{"url": "gs://bucket/" + s.hex(8)})}
 	case 3:
@@ -219,8 +221,10 @@ func (g *generator) pool(defaults map[string]any) map[string]any {
 }
 
 func (g *generator) retention(pool map[string]any) {
+	g.retains = true
 	switch g.IntN(3) {
 	case 0:
+		g.retains = false
 		pool["retentionPolicy"] = map[string]any{"whenDeleted": "Delete", "whenScaled": "Delete"}
 	case 1:
 		pool["retentionPolicy"] = map[string]any{"whenDeleted": "Retain", "whenScaled": "Retain"}

@@ -79,7 +79,9 @@ func (g *generator) resources() map[string]any {
 		maybe(g.source, resources, "cpu", int64(4))
 	}
 	maybe(g.source, resources, "cpuModel", "host-model", "host-passthrough")
-	maybe(g.source, resources, "maxMemory", "32Gi")
+	if resources["memory"] == "16Gi" { // less cannot grow
+		maybe(g.source, resources, "maxMemory", "32Gi")
+	}
 	return resources
 }
 
@@ -169,9 +171,9 @@ func (g *generator) diskSource() map[string]any {
 		if len(g.images) > 0 {
 			return map[string]any{"image": anyKey(g.source, g.images)}
 		}
-		return map[string]any{"import": g.importSource()}
+		return g.diskImport()
 	case 1:
-		return map[string]any{"import": g.importSource()}
+		return g.diskImport()
 	case 2:
 		return map[string]any{"pvc": map[string]any{"claimName": g.object() + token}}
 	case 3:
@@ -188,6 +190,16 @@ func (g *generator) diskSource() map[string]any {
 		}
 		return map[string]any{"empty": map[string]any{}}
 	}
+}
+
+// diskImport imports in place. A checksum would be lost on a disk that goes
+// with its machine.
+func (g *generator) diskImport() map[string]any {
+	source := g.importSource()
+	if http, ok := source["http"].(map[string]any); ok && !g.retains {
+		delete(http, "checksum")
+	}
+	return map[string]any{"import": source}
 }
 
 func (g *generator) templateNetworks(template map[string]any, order *boot) {
@@ -275,22 +287,9 @@ func (g *generator) tokens(template map[string]any) string {
 	return strings.Join(tokens, " ")
 }
 
-// static says whether a machine has a static address.
-func (g *generator) static(template map[string]any) bool {
-	networks, _ := template["networks"].(map[string]any)
-	for _, network := range networks {
-		if _, ok := network.(map[string]any)["ipam"]; ok {
-			return true
-		}
-	}
-	return false
-}
-
 func (g *generator) rawCloudInit(template map[string]any) map[string]any {
 	cloudInit := map[string]any{"userData": "#cloud-config\n# " + g.tokens(template) + "\n" + g.safeText()}
-	if !g.static(template) {
-		maybe(g.source, cloudInit, "networkData", "version: 2\n# "+g.tokens(template)+"\n")
-	}
+	maybe(g.source, cloudInit, "networkData", "version: 2\n# "+g.tokens(template)+"\n")
 	maybe(g.source, cloudInit, "dataSource", "NoCloud", "ConfigDrive")
 	return cloudInit
 }
@@ -348,8 +347,21 @@ func (g *generator) hardware(template map[string]any) {
 		}
 		template["devices"] = devices
 	}
-	maybe(g.source, template, "readinessProbe",
-		map[string]any{"tcpSocket": map[string]any{"port": int64(22)}, "initialDelaySeconds": int64(5)},
-		map[string]any{"guestAgentPing": map[string]any{}, "failureThreshold": int64(3)})
+	probes := []map[string]any{{"guestAgentPing": map[string]any{}, "failureThreshold": int64(3)}}
+	if onPodNetwork(template) {
+		probes = append(probes, map[string]any{"tcpSocket": map[string]any{"port": int64(22)}, "initialDelaySeconds": int64(5)})
+	}
+	maybe(g.source, template, "readinessProbe", probes...)
 	maybe(g.source, template, "livenessProbe", map[string]any{"exec": map[string]any{"command": []any{"true", g.safeText()}}})
+}
+
+// onPodNetwork says whether the cluster reaches a machine.
+func onPodNetwork(template map[string]any) bool {
+	networks, _ := template["networks"].(map[string]any)
+	for _, network := range networks {
+		if _, ok := network.(map[string]any)["pod"]; ok {
+			return true
+		}
+	}
+	return len(networks) == 0
 }

@@ -38,6 +38,7 @@ func Evaluate(plan *Plan, world World) Summary {
 			summary.Items = append(summary.Items, Item{Key: object.key, Image: object.image, Verdict: verdict})
 		}
 	}
+	summary.Items = append(summary.Items, e.leaving()...)
 	return summary
 }
 
@@ -47,6 +48,19 @@ type evaluation struct {
 	world    World
 	byKey    map[manifest.Key]int
 	verdicts []*Verdict
+}
+
+// leaving are the machines that are no longer part of the fleet and still shut
+// down.
+func (e *evaluation) leaving() []Item {
+	var items []Item
+	for key, object := range e.world {
+		if _, expected := e.byKey[key]; expected || key.Kind != kindMachine || object.GetDeletionTimestamp() == nil {
+			continue
+		}
+		items = append(items, Item{Key: key, Verdict: pending("Terminating", "the machine left the fleet and is being deleted")})
+	}
+	return items
 }
 
 // verdict of an object that waits, or fails, is that of what it is made from

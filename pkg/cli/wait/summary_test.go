@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	clocktesting "k8s.io/utils/clock/testing"
 
@@ -171,6 +172,26 @@ func TestEvaluate(t *testing.T) {
 				t.Errorf("states differ (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestMachinesThatLeaveAreWaitedFor(t *testing.T) {
+	machine := func(name string, deleted bool) *unstructured.Unstructured {
+		vm := &unstructured.Unstructured{Object: map[string]any{
+			"apiVersion": "kubevirt.io/v1", "kind": "VirtualMachine", "metadata": map[string]any{"name": name, "namespace": "ns"},
+		}}
+		if deleted {
+			vm.SetDeletionTimestamp(new(metav1.Now()))
+		}
+		return vm
+	}
+	world := World{}
+	for _, vm := range []*unstructured.Unstructured{machine("goes", true), machine("stays-and-is-not-ours", false)} {
+		world[manifest.KeyOf(vm, "")] = vm
+	}
+	summary := Evaluate(NewPlan(nil, "ns"), world)
+	if len(summary.Items) != 1 || summary.Items[0].Key.Name != "goes" || summary.Items[0].Verdict.State != Pending {
+		t.Errorf("found %v, want the machine that goes, pending", summary.Items)
 	}
 }
 

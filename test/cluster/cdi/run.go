@@ -8,8 +8,8 @@ import (
 	"maps"
 	"time"
 
-	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v8/apis/volumesnapshot/v1"
 	"github.com/go-logr/logr"
+	snapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v8/apis/volumesnapshot/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes/scheme"
@@ -50,7 +50,7 @@ type Options struct {
 	Faults *Faults
 	// Clock dates what is written; nil is the system's clock.
 	Clock clock.WithTicker
-	// Logger is told what the controllers do; nobody is where it is not set.
+	// Logger is told what the controllers do; zero is controller-runtime's own.
 	Logger logr.Logger
 }
 

@@ -56,7 +56,7 @@ type Options struct {
 	Process func(*corev1.Pod) Process
 	// Clock dates what is reported; nil is the system's clock.
 	Clock clock.WithTicker
-	// Logger is told what the controllers do; nobody is where it is not set.
+	// Logger is told what the controllers do; zero is controller-runtime's own.
 	Logger logr.Logger
 }
 

@@ -13,7 +13,7 @@ apiVersion: admissionregistration.k8s.io/v1
 kind: ValidatingAdmissionPolicy
 metadata:
   name: {{ include "wukong.policy.name" . }}
-  labels: {{- include "wukong.policy.labels" .root | nindent 4 }}
+  labels: {{- include "wukong.labels" .root | nindent 4 }}
 {{- end -}}
 
 {{/*
@@ -26,7 +26,7 @@ apiVersion: admissionregistration.k8s.io/v1
 kind: ValidatingAdmissionPolicyBinding
 metadata:
   name: {{ include "wukong.policy.name" . }}
-  labels: {{- include "wukong.policy.labels" .root | nindent 4 }}
+  labels: {{- include "wukong.labels" .root | nindent 4 }}
 spec:
   policyName: {{ include "wukong.policy.name" . }}
   validationActions: [Deny]
@@ -34,14 +34,6 @@ spec:
 
 {{- define "wukong.policy.name" -}}
 wukong-{{ .name }}
-{{- end -}}
-
-{{- define "wukong.policy.labels" -}}
-app.kubernetes.io/name: {{ .Chart.Name }}
-app.kubernetes.io/instance: {{ .Release.Name }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-app.kubernetes.io/part-of: wukong
-helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- end -}}
 
 {{/*
@@ -75,5 +67,5 @@ wukong.policy.groups is a CEL expression: the requester's groups as the stamp
 writes them.
 */}}
 {{- define "wukong.policy.groups" -}}
-('[' + (has(request.userInfo.groups) ? request.userInfo.groups.map(g, '"' + g + '"').join(',') : '') + ']')
+('[' + (has(request.userInfo.groups) ? request.userInfo.groups.map(g, '"' + g.replace('\\', '\\\\').replace('"', '\\"') + '"').join(',') : '') + ']')
 {{- end -}}
