@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 
-	volumesnapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v8/apis/volumesnapshot/v1"
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -35,14 +34,10 @@ func CacheOptions() cache.Options {
 
 // setupCache starts the informers a review reads, so that the process is ready
 // only when they are, and the indexes it searches.
-func setupCache(ctx context.Context, mgr manager.Manager) error {
-	for _, object := range []client.Object{
-		&corev1.PersistentVolumeClaim{}, &storagev1.StorageClass{}, &volumesnapshotv1.VolumeSnapshotClass{},
-		&kubevirtv1.VirtualMachine{}, &kubevirtv1.KubeVirt{}, &snapshotv1beta1.VirtualMachineSnapshot{},
-		&cdiv1.DataVolume{}, &cdiv1.StorageProfile{},
-	} {
-		if _, err := mgr.GetCache().GetInformer(ctx, object, cache.BlockUntilSynced(false)); err != nil {
-			return fmt.Errorf("watching %T: %w", object, err)
+func setupCache(ctx context.Context, mgr manager.Manager, present []watched) error {
+	for _, kind := range present {
+		if _, err := mgr.GetCache().GetInformer(ctx, kind.object, cache.BlockUntilSynced(false)); err != nil {
+			return fmt.Errorf("watching %T: %w", kind.object, err)
 		}
 	}
 	index := mgr.GetFieldIndexer()

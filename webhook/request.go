@@ -52,6 +52,16 @@ func revertRequests(annotations, before map[string]string) {
 	}
 }
 
+// keepReports leaves what Wukong's controllers wrote as it was: a request whose
+// mark of being handled goes missing would be carried out again.
+func keepReports(annotations, before map[string]string) {
+	keys := []string{v1alpha1.AnnotationLastOperation}
+	for _, verb := range v1alpha1.RequestVerbs() {
+		keys = append(keys, v1alpha1.HandledKey(verb))
+	}
+	restore(annotations, before, keys)
+}
+
 func dropRequests(annotations map[string]string) (warnings []string) {
 	for _, verb := range v1alpha1.RequestVerbs() {
 		key := v1alpha1.RequestAnnotation(verb)
@@ -62,7 +72,7 @@ func dropRequests(annotations map[string]string) (warnings []string) {
 		}
 	}
 	for key := range annotations {
-		if v1alpha1.IsStampKey(key) || key == v1alpha1.AnnotationLastOperation {
+		if v1alpha1.IsStampKey(key) || v1alpha1.IsReportKey(key) {
 			delete(annotations, key)
 		}
 	}

@@ -53,8 +53,18 @@ func AddToScheme(scheme *runtime.Scheme) error {
 // Setup registers every handler with the manager's webhook server, and the
 // informers they read.
 func Setup(ctx context.Context, mgr manager.Manager, options Options) error {
-	if err := setupCache(ctx, mgr); err != nil {
+	found := kinds{scheme: mgr.GetScheme(), mapper: mgr.GetRESTMapper()}
+	present, absent, err := found.present(ctx, watchedKinds())
+	if err != nil {
 		return err
+	}
+	if err := setupCache(ctx, mgr, present); err != nil {
+		return err
+	}
+	if len(absent) > 0 {
+		if err := mgr.Add(arrival{kinds: found, absent: absent}); err != nil {
+			return fmt.Errorf("adding the watch for definitions: %w", err)
+		}
 	}
 	renderer, err := fleet.New()
 	if err != nil {
@@ -62,7 +72,7 @@ func Setup(ctx context.Context, mgr manager.Manager, options Options) error {
 	}
 	base := handler{
 		Options: options,
-		cache:   mgr.GetCache(),
+		cache:   newKnownReader(mgr.GetCache(), absent),
 		live:    mgr.GetClient(),
 		reader:  mgr.GetAPIReader(),
 		decoder: admission.NewDecoder(mgr.GetScheme()),

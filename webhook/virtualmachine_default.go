@@ -11,7 +11,6 @@ import (
 	cdiv1 "kubevirt.io/containerized-data-importer-api/pkg/apis/core/v1beta1"
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
-	"wukong.io/wukong/pkg/apis/wukong/v1alpha1"
 	"wukong.io/wukong/pkg/defaults"
 )
 
@@ -62,7 +61,7 @@ func (d *machineDefaulter) settleRequests(req *admissionv1.AdmissionRequest, met
 		warnings = stampRequests(annotations, old, req, types.UID(uid), d.Clock.Now())
 	}
 	if req.Operation == admissionv1.Update && req.UserInfo.Username != d.ControllersUser {
-		restore(annotations, old, []string{v1alpha1.AnnotationLastOperation})
+		keepReports(annotations, old)
 	}
 	setAnnotations(metadata, annotations)
 	return warnings

@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
+	"wukong.io/wukong/pkg/access"
 	"wukong.io/wukong/pkg/apis/wukong/v1alpha1"
 	"wukong.io/wukong/pkg/storage"
 	"wukong.io/wukong/pkg/validation"
@@ -52,7 +53,7 @@ func (v *machineValidator) Handle(ctx context.Context, req admission.Request) ad
 type machineReview struct {
 	*machineValidator
 	ctx        context.Context //nolint:containedctx // lives for one review
-	user       authorizationv1.SubjectAccessReviewSpec
+	user       access.Requester
 	vm, before *kubevirtv1.VirtualMachine
 	updating   bool
 	disks      []storage.Disk
@@ -131,30 +132,12 @@ func (r *machineReview) judge(use storage.Use, path *field.Path, value string) {
 // checkRights asks the API server what the policies cannot see: what stands
 // inside an annotation. These are the only live calls of a review.
 func (r *machineReview) checkRights(request validation.Request, path *field.Path) {
-	for _, name := range request.SecretNames() {
-		r.demand(path, fmt.Sprintf("read Secret %q, which the request names", name), authorizationv1.ResourceAttributes{
-			Namespace: r.vm.Namespace, Verb: "get", Resource: "secrets", Name: name,
-		})
+	denied, err := access.Denied(r.ctx, r.live, r.user, access.Beyond(request, r.vm.Namespace))
+	if err != nil {
+		r.errs = append(r.errs, field.InternalError(path, err))
 	}
-	if target := request.TargetNamespace(r.vm.Namespace); target != r.vm.Namespace {
-		r.demand(path, fmt.Sprintf("create machines in namespace %q", target), authorizationv1.ResourceAttributes{
-			Namespace: target, Verb: "create", Group: "kubevirt.io", Resource: "virtualmachines",
-		})
-		r.demand(path, fmt.Sprintf("copy disks out of namespace %q: it needs the right to create datavolumes/source there", r.vm.Namespace), authorizationv1.ResourceAttributes{
-			Namespace: r.vm.Namespace, Verb: "create", Group: "cdi.kubevirt.io", Resource: "datavolumes", Subresource: "source",
-		})
-	}
-}
-
-func (r *machineReview) demand(path *field.Path, what string, attributes authorizationv1.ResourceAttributes) {
-	review := &authorizationv1.SubjectAccessReview{Spec: r.user}
-	review.Spec.ResourceAttributes = &attributes
-	if err := r.live.Create(r.ctx, review); err != nil {
-		r.errs = append(r.errs, field.InternalError(path, fmt.Errorf("asking whether user %q may %s: %w", r.user.User, what, err)))
-		return
-	}
-	if !review.Status.Allowed {
-		r.errs = append(r.errs, field.Forbidden(path, fmt.Sprintf("user %q may not %s", r.user.User, what)))
+	for _, right := range denied {
+		r.errs = append(r.errs, field.Forbidden(path, fmt.Sprintf("user %q may not %s", r.user.User, right.What)))
 	}
 }
 
@@ -255,13 +238,11 @@ func (r *machineReview) checkMACs() {
 	}
 }
 
-// userOf gives the requester in the terms of a SubjectAccessReview.
-func userOf(req *admissionv1.AdmissionRequest) authorizationv1.SubjectAccessReviewSpec {
+// userOf gives the requester of a review.
+func userOf(req *admissionv1.AdmissionRequest) access.Requester {
 	extra := make(map[string]authorizationv1.ExtraValue, len(req.UserInfo.Extra))
 	for key, values := range req.UserInfo.Extra {
 		extra[key] = authorizationv1.ExtraValue(values)
 	}
-	return authorizationv1.SubjectAccessReviewSpec{
-		User: req.UserInfo.Username, UID: req.UserInfo.UID, Groups: req.UserInfo.Groups, Extra: extra,
-	}
+	return access.Requester{User: req.UserInfo.Username, UID: req.UserInfo.UID, Groups: req.UserInfo.Groups, Extra: extra}
 }

@@ -30,7 +30,9 @@ type webhookOptions struct {
 	namespace         string
 	secret            string
 	hosts             []string
-	configuration     []string
+	mutating          string
+	validating        string
+	lifetimes         certificate.Lifetimes
 	controllersUser   string
 	kubeVirtNamespace string
 }
@@ -51,7 +53,13 @@ func webhookCommand(shared *shared) *cobra.Command {
 	flags.StringVar(&o.namespace, "namespace", "wukong-system", "namespace of the certificate's Secret")
 	flags.StringVar(&o.secret, "secret", "wukong-webhook-cert", "name of the certificate's Secret")
 	flags.StringSliceVar(&o.hosts, "host", []string{"wukong-webhook.wukong-system.svc"}, "host the API server reaches the webhook at")
-	flags.StringSliceVar(&o.configuration, "configuration", []string{"mutating.wukong.io", "validating.wukong.io"}, "webhook configuration that is told the certificate's authority")
+	flags.StringVar(&o.mutating, "mutating-configuration", "mutating.wukong.io", "mutating webhook configuration that is told the certificate's authority")
+	flags.StringVar(&o.validating, "validating-configuration", "validating.wukong.io", "validating webhook configuration that is told the certificate's authority")
+	defaults := certificate.DefaultLifetimes()
+	flags.DurationVar(&o.lifetimes.Authority, "authority-lifetime", defaults.Authority, "lifetime of the authority that signs the certificate")
+	flags.DurationVar(&o.lifetimes.Serving, "certificate-lifetime", defaults.Serving, "lifetime of the certificate")
+	flags.DurationVar(&o.lifetimes.Settle, "authority-settle", defaults.Settle, "how long a new authority is trusted before it signs")
+	flags.DurationVar(&o.lifetimes.Interval, "certificate-interval", defaults.Interval, "how often the certificate is looked at")
 	flags.StringVar(&o.controllersUser, "controllers-user", "system:serviceaccount:wukong-system:wukong-controllers", "user name of Wukong's controllers")
 	flags.StringVar(&o.kubeVirtNamespace, "kubevirt-namespace", "kubevirt", "namespace KubeVirt runs in")
 	return cmd
@@ -140,7 +148,7 @@ func (o *webhookOptions) rotator(scheme *runtime.Scheme) (*certificate.Rotator, 
 	}
 	return certificate.New(live, clock.RealClock{}, certificate.Options{
 		Secret: types.NamespacedName{Namespace: o.namespace, Name: o.secret},
-		Hosts:  o.hosts, Dir: o.certDir, Configurations: o.configuration,
+		Hosts:  o.hosts, Dir: o.certDir, Mutating: o.mutating, Validating: o.validating, Lifetimes: o.lifetimes,
 	}), nil
 }
 

@@ -23,10 +23,16 @@ type Right struct {
 }
 
 // Rights lists what a requester must be allowed to do for a request on a
-// machine in a namespace: to create the job itself, to read the Secrets it
-// names, and to reach into the other namespace of a clone.
+// machine in a namespace: to create the job itself, and what Beyond lists.
 func Rights(request validation.Request, namespace string) []Right {
-	rights := []Right{create(kindOf(request.Verb), namespace)}
+	return append([]Right{create(kindOf(request.Verb), namespace)}, Beyond(request, namespace)...)
+}
+
+// Beyond lists the rights that a request needs because of what stands in it: to
+// read the Secrets it names, and to reach into the other namespace of a clone.
+// No policy can see into an annotation's value.
+func Beyond(request validation.Request, namespace string) []Right {
+	var rights []Right
 	for _, name := range request.SecretNames() {
 		rights = append(rights, Right{
 			What:       fmt.Sprintf("read Secret %q, which the request names", name),

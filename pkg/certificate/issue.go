@@ -2,6 +2,7 @@ package certificate
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -15,13 +16,37 @@ import (
 	"time"
 )
 
-// Lifetimes. A third of a lifetime before the end the next one is made.
-const (
-	authorityLifetime = 5 * 365 * 24 * time.Hour
-	servingLifetime   = 90 * 24 * time.Hour
-	// backdate allows for clocks that differ.
-	backdate = 5 * time.Minute
-)
+// backdate allows for clocks that differ.
+const backdate = 5 * time.Minute
+
+// Lifetimes say how long things last. A third of a lifetime before its end the
+// next certificate is made.
+type Lifetimes struct {
+	// Authority and Serving are the lifetimes of certificates.
+	Authority, Serving time.Duration
+	// Settle is how long a new authority is trusted before it signs: the API
+	// server reads webhook configurations through a watch.
+	Settle time.Duration
+	// Interval is how often certificates are looked at. It is short, so that a
+	// Secret that another replica renewed, or somebody deleted, is noticed soon.
+	Interval time.Duration
+}
+
+// DefaultLifetimes are those that suit a cluster.
+func DefaultLifetimes() Lifetimes {
+	return Lifetimes{
+		Authority: 5 * 365 * 24 * time.Hour, Serving: 90 * 24 * time.Hour,
+		Settle: time.Minute, Interval: 20 * time.Second,
+	}
+}
+
+func (l Lifetimes) orDefault() Lifetimes {
+	d := DefaultLifetimes()
+	return Lifetimes{
+		Authority: cmp.Or(l.Authority, d.Authority), Serving: cmp.Or(l.Serving, d.Serving),
+		Settle: cmp.Or(l.Settle, d.Settle), Interval: cmp.Or(l.Interval, d.Interval),
+	}
+}
 
 // pair is a certificate and its key.
 type pair struct {
@@ -31,11 +56,11 @@ type pair struct {
 }
 
 // issueAuthority makes a certificate authority.
-func issueAuthority(now time.Time) (pair, error) {
+func issueAuthority(lifetime time.Duration, now time.Time) (pair, error) {
 	template := &x509.Certificate{
 		Subject:               pkix.Name{CommonName: "wukong-webhook-ca"},
 		NotBefore:             now.Add(-backdate),
-		NotAfter:              now.Add(authorityLifetime),
+		NotAfter:              now.Add(lifetime),
 		KeyUsage:              x509.KeyUsageCertSign,
 		BasicConstraintsValid: true,
 		IsCA:                  true,
@@ -44,11 +69,11 @@ func issueAuthority(now time.Time) (pair, error) {
 }
 
 // issueServing makes a serving certificate for some host names and addresses.
-func issueServing(authority pair, hosts []string, now time.Time) (pair, error) {
+func issueServing(authority pair, hosts []string, lifetime time.Duration, now time.Time) (pair, error) {
 	template := &x509.Certificate{
 		Subject:     pkix.Name{CommonName: hosts[0]},
 		NotBefore:   now.Add(-backdate),
-		NotAfter:    now.Add(servingLifetime),
+		NotAfter:    now.Add(lifetime),
 		KeyUsage:    x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
@@ -116,7 +141,7 @@ func (p pair) fresh(now time.Time) bool {
 	if p.cert == nil || now.Before(p.cert.NotBefore) {
 		return false
 	}
-	lifetime := p.cert.NotAfter.Sub(p.cert.NotBefore)
+	lifetime := p.cert.NotAfter.Sub(p.cert.NotBefore.Add(backdate))
 	return now.Before(p.cert.NotAfter.Add(-lifetime / 3))
 }
 

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"time"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -18,10 +17,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 )
 
-// interval is how often certificates are looked at. It is short, so that a
-// Secret that another replica renewed, or somebody deleted, is noticed soon.
-const interval = 20 * time.Second
-
 // Options say what is certified, and who is told.
 type Options struct {
 	// Secret holds the certificates.
@@ -30,9 +25,11 @@ type Options struct {
 	Hosts []string
 	// Dir is the folder the serving certificate is written to.
 	Dir string
-	// Configurations are the names of the webhook configurations whose CA
-	// bundle is kept.
-	Configurations []string
+	// Mutating and Validating are the names of the webhook configurations
+	// whose CA bundle is kept; one that does not exist is passed over.
+	Mutating, Validating string
+	// Lifetimes say how long certificates live; zero is the default.
+	Lifetimes Lifetimes
 }
 
 // Rotator keeps the certificates. It is a manager.Runnable, and runs in every
@@ -45,6 +42,7 @@ type Rotator struct {
 
 // New gives a rotator. The client must read live: Secrets are not cached.
 func New(c client.Client, clk clock.WithTicker, options Options) *Rotator {
+	options.Lifetimes = options.Lifetimes.orDefault()
 	return &Rotator{options: options, client: c, clock: clk}
 }
 
@@ -54,7 +52,7 @@ func (r *Rotator) NeedLeaderElection() bool { return false }
 
 // Start implements manager.Runnable.
 func (r *Rotator) Start(ctx context.Context) error {
-	ticker := r.clock.NewTicker(interval)
+	ticker := r.clock.NewTicker(r.options.Lifetimes.Interval)
 	defer ticker.Stop()
 	for {
 		if err := r.Ensure(ctx); err != nil {
@@ -90,7 +88,7 @@ func (r *Rotator) stored(ctx context.Context) (state, error) {
 	if err != nil && !missing {
 		return state{}, fmt.Errorf("reading the certificate's Secret: %w", err)
 	}
-	next, changed, err := renew(readState(secret.Data), r.options.Hosts, r.clock.Now())
+	next, changed, err := renew(readState(secret.Data), r.options.Hosts, r.options.Lifetimes, r.clock.Now())
 	if err != nil || !changed {
 		return next, err
 	}
@@ -108,29 +106,43 @@ func (r *Rotator) stored(ctx context.Context) (state, error) {
 
 // trust puts the authorities into the webhook configurations.
 func (r *Rotator) trust(ctx context.Context, authorities []byte) error {
-	for _, name := range r.options.Configurations {
-		var mutating admissionregistrationv1.MutatingWebhookConfiguration
-		if err := r.client.Get(ctx, types.NamespacedName{Name: name}, &mutating); err == nil {
-			before := mutating.DeepCopy()
-			for i := range mutating.Webhooks {
-				mutating.Webhooks[i].ClientConfig.CABundle = authorities
-			}
-			if err := r.patch(ctx, &mutating, before); err != nil {
-				return err
-			}
+	var mutating admissionregistrationv1.MutatingWebhookConfiguration
+	found, err := r.find(ctx, r.options.Mutating, &mutating)
+	if err != nil {
+		return err
+	}
+	if found {
+		before := mutating.DeepCopy()
+		for i := range mutating.Webhooks {
+			mutating.Webhooks[i].ClientConfig.CABundle = authorities
 		}
-		var validating admissionregistrationv1.ValidatingWebhookConfiguration
-		if err := r.client.Get(ctx, types.NamespacedName{Name: name}, &validating); err == nil {
-			before := validating.DeepCopy()
-			for i := range validating.Webhooks {
-				validating.Webhooks[i].ClientConfig.CABundle = authorities
-			}
-			if err := r.patch(ctx, &validating, before); err != nil {
-				return err
-			}
+		if err := r.patch(ctx, &mutating, before); err != nil {
+			return err
 		}
 	}
-	return nil
+	var validating admissionregistrationv1.ValidatingWebhookConfiguration
+	if found, err = r.find(ctx, r.options.Validating, &validating); err != nil || !found {
+		return err
+	}
+	before := validating.DeepCopy()
+	for i := range validating.Webhooks {
+		validating.Webhooks[i].ClientConfig.CABundle = authorities
+	}
+	return r.patch(ctx, &validating, before)
+}
+
+func (r *Rotator) find(ctx context.Context, name string, into client.Object) (bool, error) {
+	if name == "" {
+		return false, nil
+	}
+	err := r.client.Get(ctx, types.NamespacedName{Name: name}, into)
+	if apierrors.IsNotFound(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("reading webhook configuration %q: %w", name, err)
+	}
+	return true, nil
 }
 
 // patch writes what changed, if anything did.

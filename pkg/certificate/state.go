@@ -16,10 +16,6 @@ const (
 	keyServingKey    = "tls.key"
 )
 
-// settle is how long a new authority is trusted before it signs: the API
-// server reads webhook configurations through a watch.
-const settle = time.Minute
-
 // state is what the Secret holds.
 type state struct {
 	authority, next, serving pair
@@ -68,28 +64,28 @@ func (s state) trusted() []byte {
 //	authority ages                    -> a next one, told about but not yet used
 //	the next one has settled          -> it becomes the authority, and signs
 //	serving certificate ages, or is for other hosts -> a new one
-func renew(s state, hosts []string, now time.Time) (state, bool, error) {
+func renew(s state, hosts []string, lifetimes Lifetimes, now time.Time) (state, bool, error) {
 	var err error
 	changed := false
 	switch {
 	case s.authority.cert == nil || now.After(s.authority.cert.NotAfter):
 		s = state{}
-		if s.authority, err = issueAuthority(now); err != nil {
+		if s.authority, err = issueAuthority(lifetimes.Authority, now); err != nil {
 			return s, false, err
 		}
 		changed = true
-	case s.next.cert != nil && now.Sub(s.nextSince) >= settle:
+	case s.next.cert != nil && now.Sub(s.nextSince) >= lifetimes.Settle:
 		s.previous, s.authority, s.next, s.nextSince = s.authority.certPEM, s.next, pair{}, time.Time{}
 		changed = true
 	case s.next.cert == nil && !s.authority.fresh(now):
-		if s.next, err = issueAuthority(now); err != nil {
+		if s.next, err = issueAuthority(lifetimes.Authority, now); err != nil {
 			return s, false, err
 		}
 		s.nextSince = now
 		changed = true
 	}
 	if !s.serving.fresh(now) || !s.serving.servesAll(hosts, s.authority) {
-		if s.serving, err = issueServing(s.authority, hosts, now); err != nil {
+		if s.serving, err = issueServing(s.authority, hosts, lifetimes.Serving, now); err != nil {
 			return s, false, err
 		}
 		changed = true

@@ -29,7 +29,7 @@ func accepted(t *testing.T, trusting, serving state, now time.Time) bool {
 
 func mustRenew(t *testing.T, s state, now time.Time) (state, bool) {
 	t.Helper()
-	next, changed, err := renew(s, hosts(), now)
+	next, changed, err := renew(s, hosts(), DefaultLifetimes(), now)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -30,7 +30,7 @@ func (e *environment) await(ctx context.Context, c *cluster, r *rendered, timeou
 }
 
 func (e *environment) progress() progress.Reporter {
-	return progress.New(progress.Options{Out: e.ErrOut, Clock: e.clock, Terminal: output.IsTerminal(e.ErrOut)})
+	return progress.New(progress.Options{Out: e.ErrOut, Clock: e.clock, Terminal: output.Width(e.ErrOut) > 0})
 }
 
 // waitError gives the end of a wait its exit code.

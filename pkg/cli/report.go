@@ -92,10 +92,10 @@ func newFleetReport(name, namespace string, now time.Time, list []*unstructured.
 }
 
 func earliest(a, b time.Time) time.Time {
-	if a.IsZero() || b.Before(a) {
-		return b
+	if b.IsZero() || !a.IsZero() && a.Before(b) {
+		return a
 	}
-	return a
+	return b
 }
 
 // add takes one object into the report.

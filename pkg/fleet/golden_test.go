@@ -26,8 +26,7 @@ func TestGolden(t *testing.T) {
 		t.Run(filepath.Base(dir), func(t *testing.T) {
 			fleet := Fleet{Namespace: "prod", Name: "shop", Values: readValues(t, input)}
 			got, err := renderer.Manifests(t.Context(), fleet, Options{})
-			var list ErrorList
-			if errors.As(err, &list) {
+			if list, ok := errors.AsType[ErrorList](err); ok {
 				got = []byte(list.Error() + "\n")
 			} else if err != nil {
 				t.Fatal(err)

@@ -267,6 +267,7 @@ func ofType[T fleet.Object](objects []fleet.Object) []T {
 // checkOthersUnchanged changes one pool, adds a pool and an image, and looks
 // at the machines of the other pools, and at those that the pool keeps.
 func checkOthersUnchanged(t *testing.T, s sample) error {
+	t.Helper()
 	changed, pool := change(s)
 	objects, err := s.render(t, changed, fleet.Options{})
 	if err != nil {
@@ -368,6 +369,7 @@ func clone(values map[string]any) map[string]any {
 // invariants render every fleet again too, changed or in part; this one is for
 // the way from a file.
 func checkTwice(t *testing.T, s sample) error {
+	t.Helper()
 	if s.seed%4 != 0 {
 		return nil
 	}
@@ -400,6 +402,7 @@ func sameObjects(want, got []fleet.Object) error {
 
 // checkWindow renders some machines of one pool alone.
 func checkWindow(t *testing.T, s sample) error {
+	t.Helper()
 	keys := slices.Sorted(maps.Keys(s.pools()))
 	key := keys[s.seed%uint64(len(keys))]
 	pool := s.pools()[key].(map[string]any)

@@ -214,11 +214,7 @@ func (r *Renderer) ReleaseBytes(ctx context.Context, fleet Fleet) (int, error) {
 // measure gives the size of the release of a fleet some of whose pools are cut
 // to a number of machines.
 func (r *Renderer) measure(ctx context.Context, fleet Fleet, caps map[string]int) (int, error) {
-	cut, err := cutPools(fleet, caps)
-	if err != nil {
-		return 0, err
-	}
-	manifests, err := r.Manifests(ctx, cut, Options{anySize: true})
+	manifests, err := r.Manifests(ctx, cutPools(fleet, caps), Options{anySize: true})
 	if err != nil {
 		return 0, err
 	}
@@ -250,9 +246,9 @@ func (r *Renderer) measure(ctx context.Context, fleet Fleet, caps map[string]int
 
 // cutPools gives a fleet whose named pools have at most so many machines, and
 // no override past them.
-func cutPools(fleet Fleet, caps map[string]int) (Fleet, error) {
+func cutPools(fleet Fleet, caps map[string]int) Fleet {
 	if len(caps) == 0 {
-		return fleet, nil
+		return fleet
 	}
 	values := maps.Clone(fleet.Values)
 	pools, _ := values["pools"].(map[string]any)
@@ -274,7 +270,7 @@ func cutPools(fleet Fleet, caps map[string]int) (Fleet, error) {
 		pools[key] = pool
 	}
 	values["pools"] = pools
-	return Fleet{Namespace: fleet.Namespace, Name: fleet.Name, Values: values}, nil
+	return Fleet{Namespace: fleet.Namespace, Name: fleet.Name, Values: values}
 }
 
 //nolint:gochecknoglobals // a compiled constant

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 )
 
 // Reasons of a choice and of a disk's verdict.
@@ -133,15 +135,13 @@ func chooseByDriver(class StorageClass, facts Facts) Choice {
 const maxNamed = 4
 
 func quoteSome(classes []SnapshotClass) string {
-	text := ""
-	for i, class := range classes {
-		if i == maxNamed {
-			return text + fmt.Sprintf(" and %d more", len(classes)-maxNamed)
-		}
-		if i > 0 {
-			text += ", "
-		}
-		text += fmt.Sprintf("%q", class.Name)
+	names := make([]string, 0, maxNamed)
+	for _, class := range classes[:min(len(classes), maxNamed)] {
+		names = append(names, strconv.Quote(class.Name))
+	}
+	text := strings.Join(names, ", ")
+	if more := len(classes) - len(names); more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
 	}
 	return text
 }
@@ -149,9 +149,9 @@ func quoteSome(classes []SnapshotClass) string {
 // defaultClass gives the StorageClass a claim gets that names none: for a
 // DataVolume's spec.storage the default for machines, else the cluster's. Of
 // several defaults the newest counts, then the first by name.
-func defaultClass(api StorageAPI, facts Facts) (StorageClass, bool) {
+func defaultClass(api ClaimAPI, facts Facts) (StorageClass, bool) {
 	classes := facts.StorageClasses()
-	if api == StorageAPIStorage {
+	if api == ByStorage {
 		if class, ok := newest(classes, func(c StorageClass) bool { return c.VirtDefault }); ok {
 			return class, true
 		}

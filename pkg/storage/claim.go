@@ -51,7 +51,7 @@ func judgeClaim(disk *Disk, claim Claim, namespace string, facts Facts) {
 		class = *claim.StorageClass
 	case !claim.Bound:
 		// The cluster's default is filled in later, if there is one.
-		class, settled = classOf(nil, StorageAPIPVC, facts)
+		class, settled = classOf(nil, ByPVC, facts)
 	}
 	judgeClass(disk, class, settled, facts)
 	stateOf(claim, namespace, facts).apply(disk)
@@ -59,7 +59,7 @@ func judgeClaim(disk *Disk, claim Claim, namespace string, facts Facts) {
 
 // classOf gives the StorageClass a claim will have. It is not settled where
 // none is named and the cluster has no default.
-func classOf(named *string, api StorageAPI, facts Facts) (class string, settled bool) {
+func classOf(named *string, api ClaimAPI, facts Facts) (class string, settled bool) {
 	if named != nil {
 		return *named, true
 	}

@@ -45,12 +45,12 @@ func world() storage.MapFacts {
 			key("orphan"):    {Name: "orphan", StorageClass: new("ceph"), Bound: true, DataVolume: "gone"},
 		},
 		DataVolumes: map[types.NamespacedName]storage.DataVolume{
-			key("filling"): {Name: "filling", Phase: "ImportInProgress", API: storage.StorageAPIStorage, StorageClass: new("ceph")},
-			key("filled"):  {Name: "filled", Phase: "Succeeded", API: storage.StorageAPIStorage, StorageClass: new("ceph")},
-			key("coming"):  {Name: "coming", Phase: "", API: storage.StorageAPIStorage, StorageClass: new("ceph")},
-			key("badcome"): {Name: "badcome", Phase: "", API: storage.StorageAPIStorage, StorageClass: new("local")},
-			key("virt"):    {Name: "virt", Phase: "", API: storage.StorageAPIStorage},
-			key("plain"):   {Name: "plain", Phase: "", API: storage.StorageAPIPVC},
+			key("filling"): {Name: "filling", Phase: "ImportInProgress", API: storage.ByStorage, StorageClass: new("ceph")},
+			key("filled"):  {Name: "filled", Phase: "Succeeded", API: storage.ByStorage, StorageClass: new("ceph")},
+			key("coming"):  {Name: "coming", Phase: "", API: storage.ByStorage, StorageClass: new("ceph")},
+			key("badcome"): {Name: "badcome", Phase: "", API: storage.ByStorage, StorageClass: new("local")},
+			key("virt"):    {Name: "virt", Phase: "", API: storage.ByStorage},
+			key("plain"):   {Name: "plain", Phase: "", API: storage.ByPVC},
 		},
 		Classes: []storage.StorageClass{
 			{Name: "ceph", Provisioner: "rbd.csi.ceph.com", VirtDefault: true},
@@ -408,12 +408,12 @@ func TestJudge(t *testing.T) {
 			if tc.facts != nil {
 				tc.facts(&facts)
 			}
-			got := ""
+			var got strings.Builder
 			for _, use := range uses() {
-				got += letter(storage.Judge(use, storage.Disks(tc.vm, facts)))
+				got.WriteString(letter(storage.Judge(use, storage.Disks(tc.vm, facts))))
 			}
-			if got != tc.want {
-				t.Errorf("judgements by use = %s, want %s", got, tc.want)
+			if got.String() != tc.want {
+				t.Errorf("judgements by use = %s, want %s", got.String(), tc.want)
 			}
 		})
 	}
@@ -467,36 +467,5 @@ func TestDisksKeepsOrderAndMarks(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("disks (-want +got):\n%s", diff)
-	}
-}
-
-func TestPersistentState(t *testing.T) {
-	tpm := func(device *kubevirtv1.TPMDevice) *kubevirtv1.VirtualMachine {
-		return machine(func(vm *kubevirtv1.VirtualMachine) { vm.Spec.Template.Spec.Domain.Devices.TPM = device })
-	}
-	cases := map[string]struct {
-		vm   *kubevirtv1.VirtualMachine
-		want bool
-	}{
-		"nil":              {vm: nil},
-		"no template":      {vm: &kubevirtv1.VirtualMachine{}},
-		"none":             {vm: machine()},
-		"TPM that forgets": {vm: tpm(&kubevirtv1.TPMDevice{})},
-		"TPM that keeps":   {vm: tpm(&kubevirtv1.TPMDevice{Persistent: new(true)}), want: true},
-		"TPM that is off":  {vm: tpm(&kubevirtv1.TPMDevice{Enabled: new(false), Persistent: new(true)})},
-		"TPM that is on":   {vm: tpm(&kubevirtv1.TPMDevice{Enabled: new(true), Persistent: new(true)}), want: true},
-		"persistent EFI":   {vm: machine(persistentEFI), want: true},
-		"EFI that forgets": {vm: machine(persistentEFI, func(vm *kubevirtv1.VirtualMachine) {
-			vm.Spec.Template.Spec.Domain.Firmware.Bootloader.EFI.Persistent = nil
-		})},
-		"firmware without EFI":   {vm: machine(persistentEFI, func(vm *kubevirtv1.VirtualMachine) { vm.Spec.Template.Spec.Domain.Firmware.Bootloader.EFI = nil })},
-		"firmware without a bit": {vm: machine(persistentEFI, func(vm *kubevirtv1.VirtualMachine) { vm.Spec.Template.Spec.Domain.Firmware.Bootloader = nil })},
-	}
-	for name, tc := range cases {
-		t.Run(name, func(t *testing.T) {
-			if got := storage.HasPersistentState(tc.vm); got != tc.want {
-				t.Errorf("HasPersistentState = %t, want %t", got, tc.want)
-			}
-		})
 	}
 }

@@ -78,17 +78,17 @@ func ClaimOf(pvc *corev1.PersistentVolumeClaim) Claim {
 	return claim
 }
 
-// StorageAPI says by which of its two fields a DataVolume asks for its claim.
+// ClaimAPI says by which of its two fields a DataVolume asks for its claim.
 // They differ in the StorageClass that is taken where none is named.
-type StorageAPI string
+type ClaimAPI string
 
 // By which field a DataVolume asks for its claim.
 const (
-	// StorageAPIPVC is spec.pvc, which takes the cluster's default class.
-	StorageAPIPVC StorageAPI = "pvc"
-	// StorageAPIStorage is spec.storage, which takes the default class for
+	// ByPVC is spec.pvc, which takes the cluster's default class.
+	ByPVC ClaimAPI = "pvc"
+	// ByStorage is spec.storage, which takes the default class for
 	// machines before the cluster's.
-	StorageAPIStorage StorageAPI = "storage"
+	ByStorage ClaimAPI = "storage"
 )
 
 // DataVolume is what matters of a DataVolume.
@@ -98,7 +98,7 @@ type DataVolume struct {
 	// Phase is status.phase.
 	Phase string
 	// API is the field the claim is asked for by.
-	API StorageAPI
+	API ClaimAPI
 	// StorageClass is what that field names; nil if unset.
 	StorageClass *string
 }
@@ -114,10 +114,10 @@ func DataVolumeOf(dv *cdiv1.DataVolume) DataVolume {
 }
 
 func dataVolumeOf(name, phase string, spec *cdiv1.DataVolumeSpec) DataVolume {
-	volume := DataVolume{Name: name, Phase: phase, API: StorageAPIStorage}
+	volume := DataVolume{Name: name, Phase: phase, API: ByStorage}
 	switch {
 	case spec.PVC != nil:
-		volume.API, volume.StorageClass = StorageAPIPVC, spec.PVC.StorageClassName
+		volume.API, volume.StorageClass = ByPVC, spec.PVC.StorageClassName
 	case spec.Storage != nil:
 		volume.StorageClass = spec.Storage.StorageClassName
 	}
@@ -125,7 +125,7 @@ func dataVolumeOf(name, phase string, spec *cdiv1.DataVolumeSpec) DataVolume {
 }
 
 // StorageClass is what matters of a StorageClass.
-type StorageClass struct {
+type StorageClass struct { //nolint:revive // the name of the kind
 	// Name of the class.
 	Name string
 	// Provisioner is the driver that makes its volumes.
@@ -139,7 +139,7 @@ type StorageClass struct {
 }
 
 // StorageClassOf takes from a StorageClass what matters.
-func StorageClassOf(class *storagev1.StorageClass) StorageClass {
+func StorageClassOf(class *storagev1.StorageClass) StorageClass { //nolint:revive // the name of the kind
 	return StorageClass{
 		Name:        class.Name,
 		Provisioner: class.Provisioner,
@@ -167,13 +167,13 @@ func SnapshotClassOf(class *volumesnapshotv1.VolumeSnapshotClass) SnapshotClass 
 }
 
 // StorageProfile is what matters of CDI's StorageProfile.
-type StorageProfile struct {
+type StorageProfile struct { //nolint:revive // the name of the kind
 	// SnapshotClass is status.snapshotClass; empty if unset.
 	SnapshotClass string
 }
 
 // StorageProfileOf takes from a StorageProfile what matters.
-func StorageProfileOf(profile *cdiv1.StorageProfile) StorageProfile {
+func StorageProfileOf(profile *cdiv1.StorageProfile) StorageProfile { //nolint:revive // the name of the kind
 	if profile.Status.SnapshotClass == nil {
 		return StorageProfile{}
 	}

@@ -10,6 +10,7 @@ import (
 	storagev1 "k8s.io/api/storage/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	kubevirtv1 "kubevirt.io/api/core/v1"
 	cdiv1 "kubevirt.io/containerized-data-importer-api/pkg/apis/core/v1beta1"
 
 	"wukong.io/wukong/pkg/storage"
@@ -51,9 +52,9 @@ func TestFactsOfObjects(t *testing.T) {
 		"by neither": {},
 	}
 	want := map[string]storage.DataVolume{
-		"by storage": {Name: "dv", Phase: "Succeeded", API: storage.StorageAPIStorage, StorageClass: new("a")},
-		"by pvc":     {Name: "dv", Phase: "Succeeded", API: storage.StorageAPIPVC, StorageClass: new("b")},
-		"by neither": {Name: "dv", Phase: "Succeeded", API: storage.StorageAPIStorage},
+		"by storage": {Name: "dv", Phase: "Succeeded", API: storage.ByStorage, StorageClass: new("a")},
+		"by pvc":     {Name: "dv", Phase: "Succeeded", API: storage.ByPVC, StorageClass: new("b")},
+		"by neither": {Name: "dv", Phase: "Succeeded", API: storage.ByStorage},
 	}
 	got := map[string]storage.DataVolume{}
 	for name, spec := range volumes {
@@ -91,13 +92,44 @@ func TestDefaultStorageClass(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			for api, want := range map[storage.StorageAPI]string{storage.StorageAPIStorage: tc.wantStorage, storage.StorageAPIPVC: tc.wantPVC} {
+			for api, want := range map[storage.ClaimAPI]string{storage.ByStorage: tc.wantStorage, storage.ByPVC: tc.wantPVC} {
 				facts := storage.MapFacts{Classes: tc.classes}
 				facts.DataVolumes = map[types.NamespacedName]storage.DataVolume{key("dv"): {Name: "dv", API: api}}
 				disks := storage.Disks(machine(dataVolume("dv")), facts)
 				if disks[0].StorageClass != want || (disks[0].Verdict == storage.Unknown) != (want == "") {
 					t.Errorf("by %s: class %q and verdict %s, want class %q", api, disks[0].StorageClass, disks[0].Verdict, want)
 				}
+			}
+		})
+	}
+}
+
+func TestPersistentState(t *testing.T) {
+	tpm := func(device *kubevirtv1.TPMDevice) *kubevirtv1.VirtualMachine {
+		return machine(func(vm *kubevirtv1.VirtualMachine) { vm.Spec.Template.Spec.Domain.Devices.TPM = device })
+	}
+	cases := map[string]struct {
+		vm   *kubevirtv1.VirtualMachine
+		want bool
+	}{
+		"nil":              {vm: nil},
+		"no template":      {vm: &kubevirtv1.VirtualMachine{}},
+		"none":             {vm: machine()},
+		"TPM that forgets": {vm: tpm(&kubevirtv1.TPMDevice{})},
+		"TPM that keeps":   {vm: tpm(&kubevirtv1.TPMDevice{Persistent: new(true)}), want: true},
+		"TPM that is off":  {vm: tpm(&kubevirtv1.TPMDevice{Enabled: new(false), Persistent: new(true)})},
+		"TPM that is on":   {vm: tpm(&kubevirtv1.TPMDevice{Enabled: new(true), Persistent: new(true)}), want: true},
+		"persistent EFI":   {vm: machine(persistentEFI), want: true},
+		"EFI that forgets": {vm: machine(persistentEFI, func(vm *kubevirtv1.VirtualMachine) {
+			vm.Spec.Template.Spec.Domain.Firmware.Bootloader.EFI.Persistent = nil
+		})},
+		"firmware without EFI":   {vm: machine(persistentEFI, func(vm *kubevirtv1.VirtualMachine) { vm.Spec.Template.Spec.Domain.Firmware.Bootloader.EFI = nil })},
+		"firmware without a bit": {vm: machine(persistentEFI, func(vm *kubevirtv1.VirtualMachine) { vm.Spec.Template.Spec.Domain.Firmware.Bootloader = nil })},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			if got := storage.HasPersistentState(tc.vm); got != tc.want {
+				t.Errorf("HasPersistentState = %t, want %t", got, tc.want)
 			}
 		})
 	}

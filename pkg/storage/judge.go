@@ -106,9 +106,10 @@ func judgeDisk(use Use, disk Disk) (finding Finding, refuse bool) {
 		}
 		finding.Message = disk.sentence(consequenceOfLeftOut(use))
 		return finding, use == UseRequiredSnapshot || use == UseOnlineClone || use == UseRollback
+	default:
+		finding.Message = disk.Message()
+		return finding, disk.Verdict == Refused
 	}
-	finding.Message = disk.Message()
-	return finding, disk.Verdict == Refused
 }
 
 func consequenceOfSnapshot(disk Disk) string {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -94,7 +95,7 @@ func randomFacts(random *rand.Rand) storage.MapFacts {
 			facts.Claims[key(name)] = claim(name)
 		}
 		if random.IntN(2) == 0 {
-			facts.DataVolumes[key(name)] = storage.DataVolume{Name: name, Phase: pick("", "Succeeded", "Failed"), API: storage.StorageAPI(pick("pvc", "storage")), StorageClass: class()}
+			facts.DataVolumes[key(name)] = storage.DataVolume{Name: name, Phase: pick("", "Succeeded", "Failed"), API: storage.ClaimAPI(pick("pvc", "storage")), StorageClass: class()}
 		}
 	}
 	for i := range random.IntN(3) {
@@ -171,12 +172,9 @@ func compare(t *testing.T, disk storage.Disk, facts storage.MapFacts) {
 	if disk.SnapshotClass == "" {
 		return
 	}
-	for _, name := range names {
-		if name == disk.SnapshotClass {
-			return
-		}
+	if !slices.Contains(names, disk.SnapshotClass) {
+		t.Errorf("snapshot class is %q, KubeVirt takes one of %v", disk.SnapshotClass, names)
 	}
-	t.Errorf("snapshot class is %q, KubeVirt takes one of %v", disk.SnapshotClass, names)
 }
 
 func TestDisksDependsOnNoOrder(t *testing.T) {
@@ -201,7 +199,7 @@ func TestEveryFindingIsASentence(t *testing.T) {
 		disks := storage.Disks(vm, facts)
 		for _, use := range uses() {
 			judgement := storage.Judge(use, disks)
-			findings := append(judgement.Refusals, judgement.Warnings...)
+			findings := slices.Concat(judgement.Refusals, judgement.Warnings)
 			for _, finding := range findings {
 				names := fmt.Sprintf("disk %q ", finding.Disk.Name)
 				if !strings.HasPrefix(finding.Message, names) || !strings.Contains(finding.Message, ": ") || strings.Contains(finding.Message, "\n") || finding.Reason == "" {
@@ -221,7 +219,7 @@ func TestLinksNoClient(t *testing.T) {
 	if err != nil {
 		t.Fatalf("listing dependencies: %v", err)
 	}
-	for _, path := range strings.Fields(string(out)) {
+	for path := range strings.FieldsSeq(string(out)) {
 		for _, denied := range []string{"k8s.io/client-go", "sigs.k8s.io/controller-runtime", "helm.sh/helm"} {
 			if strings.HasPrefix(path, denied) {
 				t.Errorf("links %s", path)

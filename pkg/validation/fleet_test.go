@@ -3,6 +3,7 @@ package validation_test
 import (
 	"fmt"
 	"os/exec"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -252,7 +253,7 @@ func wukongUpdates() map[string]updateCase {
 func TestLargeFleetUpdateIsCheap(t *testing.T) {
 	var overrides strings.Builder
 	for i := range 1000 {
-		fmt.Fprintf(&overrides, "%q: {disks: {root: {size: %dGi}}}, ", fmt.Sprint(i), 10+i)
+		fmt.Fprintf(&overrides, "%q: {disks: {root: {size: %dGi}}}, ", strconv.Itoa(i), 10+i)
 	}
 	text := `pools: {web: {replicas: 100000, template: {disks: {root: {size: 1Gi, source: {empty: {}}}}}, overrides: {` + overrides.String() + `}}}`
 	old := parse[v1alpha1.WukongSpec](t, text)
@@ -272,7 +273,7 @@ func TestLinksNoClient(t *testing.T) {
 	if err != nil {
 		t.Fatalf("listing dependencies: %v", err)
 	}
-	for _, path := range strings.Fields(string(out)) {
+	for path := range strings.FieldsSeq(string(out)) {
 		for _, denied := range []string{"k8s.io/client-go", "sigs.k8s.io/controller-runtime", "helm.sh/helm"} {
 			if strings.HasPrefix(path, denied) {
 				t.Errorf("links %s", path)

@@ -134,7 +134,7 @@ func (c poolChange) eachDisk(visit func(diskChange)) {
 	base := mergeDisks(c.defaults, c.changed.Template)
 	kept := c.last - c.first + 1
 	if kept > int64(len(overridden)) {
-		c.visitDisks(oldBase, base, func(key string) *field.Path { return c.layer(key) }, visit)
+		c.visitDisks(oldBase, base, c.layer, visit)
 	}
 	for _, ordinal := range overridden {
 		before, after := c.old.Overrides[ordinal], c.changed.Overrides[ordinal]

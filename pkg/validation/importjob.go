@@ -106,13 +106,13 @@ func importSource(at locator, source *v1alpha1.ImportSource, policy *Policy) fie
 		errs = append(errs, httpSource(at.child("http"), from, policy)...)
 	}
 	if from := source.S3; from != nil {
-		errs = append(errs, objectSource(at.child("s3"), URLS3, from.URL, []string{from.SecretName}, from.CertConfigMap, policy)...)
+		errs = append(errs, objectSource(at.child("s3"), URLS3, from.URL, from.SecretName, from.CertConfigMap, policy)...)
 	}
 	if from := source.GCS; from != nil {
-		errs = append(errs, objectSource(at.child("gcs"), URLGCS, from.URL, []string{from.SecretName}, "", policy)...)
+		errs = append(errs, objectSource(at.child("gcs"), URLGCS, from.URL, from.SecretName, "", policy)...)
 	}
 	if from := source.ImageIO; from != nil {
-		errs = append(errs, objectSource(at.child("imageio"), URLImageIO, from.URL, []string{from.SecretName}, from.CertConfigMap, policy)...)
+		errs = append(errs, objectSource(at.child("imageio"), URLImageIO, from.URL, from.SecretName, from.CertConfigMap, policy)...)
 		errs = append(errs, plainText(at("imageio", "diskId"), from.DiskID, subdomainMax, "the disk's id in oVirt")...)
 	}
 	if from := source.VDDK; from != nil {
@@ -138,16 +138,14 @@ func importURL(path *field.Path, kind URLKind, rawURL string, policy *Policy) fi
 	return nil
 }
 
-func objectSource(at locator, kind URLKind, rawURL string, secrets []string, certificates string, policy *Policy) field.ErrorList {
+func objectSource(at locator, kind URLKind, rawURL, secret, certificates string, policy *Policy) field.ErrorList {
 	errs := importURL(at("url"), kind, rawURL, policy)
-	for _, secret := range secrets {
-		errs = append(errs, optionalSubdomain(at("secretName"), secret)...)
-	}
+	errs = append(errs, optionalSubdomain(at("secretName"), secret)...)
 	return append(errs, optionalSubdomain(at("certConfigMap"), certificates)...)
 }
 
 func registrySource(at locator, source *v1alpha1.RegistrySource, policy *Policy) field.ErrorList {
-	errs := objectSource(at, URLRegistry, source.URL, []string{source.SecretName}, source.CertConfigMap, policy)
+	errs := objectSource(at, URLRegistry, source.URL, source.SecretName, source.CertConfigMap, policy)
 	errs = append(errs, oneOf(at("pullMethod"), source.PullMethod, "pod", "node")...)
 	if source.Architecture != "" && (len(source.Architecture) > architectureMax || !isLabel(source.Architecture)) {
 		errs = append(errs, field.Invalid(at("architecture"), show(source.Architecture), "must be an architecture such as amd64"))
@@ -159,7 +157,7 @@ func registrySource(at locator, source *v1alpha1.RegistrySource, policy *Policy)
 }
 
 func httpSource(at locator, source *v1alpha1.HTTPSource, policy *Policy) field.ErrorList {
-	errs := objectSource(at, URLHTTP, source.URL, []string{source.SecretName}, source.CertConfigMap, policy)
+	errs := objectSource(at, URLHTTP, source.URL, source.SecretName, source.CertConfigMap, policy)
 	if source.Checksum != "" && !checksumPattern.MatchString(source.Checksum) {
 		errs = append(errs, field.Invalid(at("checksum"), show(source.Checksum), "must be md5:, sha1:, sha256: or sha512: and as many lower-case hexadecimal digits as the algorithm has"))
 	}

@@ -157,6 +157,12 @@ func TestValidateImportJob(t *testing.T) {
 		"with a password in the URL": {job: `{spec: {source: {http: {url: "https://ann:hunter2@example.com/a"}}, ` + target + `}}`, want: []string{
 			`spec.source.http.url: Invalid value: "https://…@example.com/a": must not hold a user or password before the host: name a Secret instead`,
 		}},
+		"with a secret in the query": {job: `{spec: {source: {http: {url: "https://127.1/a?sig=abc@hunter2"}}, ` + target + `}}`, want: []string{
+			`spec.source.http.url: Invalid value: "https://…": must hold an IPv4 address as four decimal numbers without leading zeros, a.b.c.d: octal, hexadecimal and short forms are read differently by different programs`,
+		}},
+		"with a password that holds a slash": {job: `{spec: {source: {s3: {url: "s3://key:hun/ter2@s3.amazonaws.com/a?x=hunter2"}}, ` + target + `}}`, want: []string{
+			`spec.source.s3.url: Invalid value: "s3://…@s3.amazonaws.com/a?…": must hold a port from 1 to 65535, without leading zeros`,
+		}},
 		"with a secret in a header": {job: `{spec: {source: {http: {url: "https://example.com/a", extraHeaders: ["authorization: Bearer hunter2", "Host: 127.0.0.1", "X: a\r\nY: b", "none"]}}, ` + target + `}}`, want: []string{
 			`spec.source.http.extraHeaders[0]: Forbidden: must not be authorization, as extraHeaders are stored in the clear: put it in a Secret and name that in secretExtraHeaders`,
 			`spec.source.http.extraHeaders[1]: Forbidden: must not be Host, which the importer sets itself: take it out`,
@@ -289,11 +295,11 @@ func TestValidateSnapshotPolicy(t *testing.T) {
 		"keeping longer than the longest": {spec: `{schedule: "0 2 * * *", retention: {maxAge: 720h, keepMonthly: 12}}`, want: []string{
 			`spec.retention.keepMonthly: Invalid value: 12: must not reach further back than maxAge, 720h0m0s, past which snapshots are deleted whatever keeps them: raise maxAge to 7392h or more, or lower keepMonthly`,
 		}},
-		"of bad machines": {spec: `{schedule: "0 2 * * *", selector: {matchExpressions: [{key: a, operator: Near}]}, virtualMachines: [A, b, b, ""]}`, want: []string{
+		"of bad machines": {spec: `{schedule: "0 2 * * *", selector: {matchExpressions: [{key: a, operator: Near}]}, virtualMachines: [A, b, c, b, ""]}`, want: []string{
 			`spec.selector: Invalid value: "\"Near\" is not a valid label selector operator": must be a label selector`,
 			`spec.virtualMachines[0]: Invalid value: "A": must be a DNS label: at most 63 lower-case letters, digits and '-', beginning and ending with a letter or digit`,
-			`spec.virtualMachines[2]: Duplicate value: "b": must be written once: take one of them out`,
-			`spec.virtualMachines[3]: Required value: must name a machine`,
+			`spec.virtualMachines[3]: Duplicate value: "b": must be written once: take one of them out`,
+			`spec.virtualMachines[4]: Required value: must name a machine`,
 		}},
 	}
 	for name, tc := range cases {
@@ -318,6 +324,7 @@ func TestValidateDataVolumeSource(t *testing.T) {
 		"s3":         {source: &cdiv1.DataVolumeSource{S3: &cdiv1.DataVolumeSourceS3{URL: "s3://minio/a"}}, want: []string{`spec.source.s3.url: Forbidden: host "minio" is a name without a domain, which resolves within the cluster` + suffix}},
 		"gcs":        {source: &cdiv1.DataVolumeSource{GCS: &cdiv1.DataVolumeSourceGCS{URL: "https://[::1]/a"}}, want: []string{`spec.source.gcs.url: Forbidden: host "::1" is a loopback address` + suffix}},
 		"registry":   {source: &cdiv1.DataVolumeSource{Registry: &cdiv1.DataVolumeSourceRegistry{URL: new("docker://registry.infra.svc/a")}}, want: []string{`spec.source.registry.url: Forbidden: host "registry.infra.svc" is a Service of the cluster` + suffix}},
+		"archive":    {source: &cdiv1.DataVolumeSource{Registry: &cdiv1.DataVolumeSourceRegistry{URL: new("oci-archive:///a.tar")}}, want: []string{`spec.source.registry.url: Invalid value: "oci-archive:///a.tar": must not begin with oci-archive://, which is a file in the importer's own Pod: write docker://`}},
 		"by stream":  {source: &cdiv1.DataVolumeSource{Registry: &cdiv1.DataVolumeSourceRegistry{ImageStream: new("fedora")}}},
 		"imageio":    {source: &cdiv1.DataVolumeSource{Imageio: &cdiv1.DataVolumeSourceImageIO{URL: "https://nas.local/a"}}, want: []string{`spec.source.imageio.url: Forbidden: host "nas.local" is a name of the local network` + suffix}},
 		"vddk":       {source: &cdiv1.DataVolumeSource{VDDK: &cdiv1.DataVolumeSourceVDDK{URL: "https://files.corp/sdk"}}, want: []string{`spec.source.vddk.url: Forbidden: host "files.corp" is under no public top-level domain, so it resolves within the cluster or the company` + suffix}},

@@ -2,6 +2,7 @@ package validation
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -124,31 +125,23 @@ func hasToken(value string) bool {
 
 // oneOf checks an enumeration; an empty value stands for the default.
 func oneOf[T ~string](path *field.Path, value T, allowed ...T) field.ErrorList {
-	if value == "" {
+	if value == "" || slices.Contains(allowed, value) {
 		return nil
-	}
-	for _, candidate := range allowed {
-		if value == candidate {
-			return nil
-		}
 	}
 	return field.ErrorList{field.Invalid(path, show(string(value)), "must be "+orList(allowed))}
 }
 
 // orList writes a list as "a, b or c".
 func orList[T ~string](items []T) string {
-	text := ""
+	texts := make([]string, len(items))
 	for i, item := range items {
-		switch {
-		case i == 0:
-		case i == len(items)-1:
-			text += " or "
-		default:
-			text += ", "
-		}
-		text += string(item)
+		texts[i] = string(item)
 	}
-	return text
+	if len(texts) < 2 {
+		return strings.Join(texts, "")
+	}
+	last := len(texts) - 1
+	return strings.Join(texts[:last], ", ") + " or " + texts[last]
 }
 
 // between checks a number's bounds; nil is unset.

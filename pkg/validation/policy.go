@@ -155,7 +155,7 @@ func parsePlace(entry string, schemes []string) (place, error) {
 	if parsed.scheme == schemeGCS && parsed.host.Addr.IsValid() {
 		return place{}, errors.New("must name a bucket behind gs://")
 	}
-	return place{scheme: parsed.scheme, host: parsed.host, path: parsed.path}, nil
+	return place(parsed), nil
 }
 
 // CheckRegistry says why an image may not be exported to; nil if it may. The
@@ -252,7 +252,7 @@ func parseSource(kind URLKind, rawURL string) (place, error) {
 	if parsed.scheme == schemeGCS && bucketProblem(parsed.host.Name) != "" {
 		return place{}, errors.New("must name a bucket behind gs://")
 	}
-	return place{scheme: parsed.scheme, host: parsed.host, path: parsed.path}, nil
+	return place(parsed), nil
 }
 
 // CheckAddr says why a host, written host:port, may not be dialled at the

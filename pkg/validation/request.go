@@ -19,10 +19,10 @@ import (
 const RequestMax = 16 << 10
 
 const (
-	// failureDeadlineMin and failureDeadlineMax bound how long a requested
-	// snapshot may take; none may take for ever.
-	failureDeadlineMin = 10 * time.Second
-	failureDeadlineMax = 24 * time.Hour
+	// shortestDeadline and longestDeadline bound how long a requested snapshot
+	// may take; none may take for ever.
+	shortestDeadline = 10 * time.Second
+	longestDeadline  = 24 * time.Hour
 )
 
 // Request is an annotation's value, parsed. Exactly one member beside Verb and
@@ -370,7 +370,7 @@ func parseSnapshot(path *field.Path, value string) (*SnapshotRequest, field.Erro
 	errs := label(path.Child("name"), request.Name, "the new snapshot")
 	errs = append(errs, oneOf(path.Child("deletionPolicy"), request.DeletionPolicy,
 		snapshotv1beta1.VirtualMachineSnapshotContentDelete, snapshotv1beta1.VirtualMachineSnapshotContentRetain)...)
-	if deadline := request.FailureDeadline; deadline != nil && (deadline.Duration < failureDeadlineMin || deadline.Duration > failureDeadlineMax) {
+	if deadline := request.FailureDeadline; deadline != nil && (deadline.Duration < shortestDeadline || deadline.Duration > longestDeadline) {
 		errs = append(errs, field.Invalid(path.Child("failureDeadline"), deadline.Duration.String(),
 			"must be from 10s to 24h: no snapshot may take for ever"))
 	}

@@ -309,8 +309,11 @@ func TestRequestFacts(t *testing.T) {
 func TestParseRequestWithoutMachine(t *testing.T) {
 	for _, verb := range append(v1alpha1.RequestVerbs(), v1alpha1.VerbSnapshotPolicy) {
 		for _, value := range []string{"", "x", "{}", `{"targets":{"name":"x"}}`} {
-			validation.ParseRequest(verb, value, nil)
-			validation.ParseRequest(verb, value, &kubevirtv1.VirtualMachine{})
+			without, errs := validation.ParseRequest(verb, value, nil)
+			empty, emptyErrs := validation.ParseRequest(verb, value, &kubevirtv1.VirtualMachine{})
+			if diff := cmp.Diff(without, empty); diff != "" || len(errs) != len(emptyErrs) {
+				t.Errorf("%s=%q without a machine differs from one of an empty machine:\n%s", verb, value, diff)
+			}
 		}
 	}
 }
@@ -353,4 +356,11 @@ func TestRequestPolicy(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestRequestMustBeText(t *testing.T) {
+	_, errs := validation.ParseRequest("rollback", "{\"snapshot\":\"s\",\"\xff\":1}", machine())
+	compare(t, []string{"metadata.annotations[wukong.io/rollback]: Invalid value: \"{\\\"snapshot\\\":\\\"s\\\",\\\"�\\\":1}\": must be UTF-8 text"}, errs)
+	_, errs = validation.ParseRequest("rollback", "s\xff", machine())
+	compare(t, []string{"metadata.annotations[wukong.io/rollback]: Invalid value: \"s�\": must not hold control or invisible characters: must be the name of a VirtualMachineSnapshot, or JSON of a RollbackJob's spec"}, errs)
 }

@@ -60,7 +60,7 @@ func checkSyntax(text string) error {
 		if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
 			return fmt.Errorf("must be valid JSON: at byte %d: %s", syntax.Offset, plain(syntax.Error()))
 		}
-		return fmt.Errorf("must be valid JSON: it ends in the middle of the object")
+		return errors.New("must be valid JSON: it ends in the middle of the object")
 	}
 	if rest := bytes.TrimSpace([]byte(text)[decoder.InputOffset():]); len(rest) > 0 {
 		return fmt.Errorf("must be one JSON object: found more data behind it at byte %d, take it out", len(text)-len(rest)+1)
@@ -239,8 +239,7 @@ func unknownField(key string, names []string) string {
 // jsonFields collects the fields of a struct by their JSON names, and gives the
 // names in alphabetical order.
 func jsonFields(kind reflect.Type, into map[string]reflect.Type) []string {
-	for i := range kind.NumField() {
-		member := kind.Field(i)
+	for member := range kind.Fields() {
 		name, options, _ := strings.Cut(member.Tag.Get("json"), ",")
 		if name == "" && strings.Contains(options, "inline") {
 			jsonFields(member.Type, into)

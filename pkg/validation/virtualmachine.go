@@ -3,6 +3,7 @@ package validation
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -136,12 +137,9 @@ func templateStorage(path *field.Path, before, after *kubevirtv1.DataVolumeTempl
 }
 
 func modesText(modes []corev1.PersistentVolumeAccessMode) string {
-	text := ""
+	texts := make([]string, len(modes))
 	for i, mode := range modes {
-		if i > 0 {
-			text += ", "
-		}
-		text += string(mode)
+		texts[i] = string(mode)
 	}
-	return show(text)
+	return show(strings.Join(texts, ", "))
 }

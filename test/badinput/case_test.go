@@ -164,6 +164,7 @@ var separators = regexp.MustCompile(`[./\[\]"]+`)
 
 // plainPath writes a dotted path and a JSON pointer in the same way.
 func plainPath(path string) string {
+	path = strings.TrimSuffix(path, " (a key)")
 	path = strings.ReplaceAll(strings.ReplaceAll(path, "~1", "/"), "~0", "~")
 	return strings.Trim(separators.ReplaceAllString(path, "."), ".")
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -104,7 +105,7 @@ func (b *bench) writeBareChart(ctx context.Context) (dir, values string, err err
 	}
 	shared, ok := bytes.CutSuffix(whole, machine)
 	if !ok {
-		return "", "", fmt.Errorf("writing the bare chart: the machine's objects do not end what the engine renders")
+		return "", "", errors.New("writing the bare chart: the machine's objects do not end what the engine renders")
 	}
 	text, err := bareTemplate(string(machine))
 	if err != nil {
@@ -132,7 +133,7 @@ func (b *bench) writeBareChart(ctx context.Context) (dir, values string, err err
 // bareTemplate turns the objects of machine 0 into a template of all machines.
 func bareTemplate(machine string) (string, error) {
 	if strings.Contains(machine, "{{") {
-		return "", fmt.Errorf("writing the bare chart: found {{ in the machine's objects, which would be taken for a template")
+		return "", errors.New("writing the bare chart: found {{ in the machine's objects, which would be taken for a template")
 	}
 	name := fmt.Sprintf("%s-%s-0", releaseName, poolName)
 	text := strings.NewReplacer(

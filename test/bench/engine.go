@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -68,7 +69,7 @@ func peakMiB() (float64, error) {
 			return float64(kib) / 1024, err
 		}
 	}
-	return 0, fmt.Errorf("reading the peak memory: found no VmHWM in /proc/self/status")
+	return 0, errors.New("reading the peak memory: found no VmHWM in /proc/self/status")
 }
 
 // engine measures a child process that renders so many machines. The memory is

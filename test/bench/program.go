@@ -109,7 +109,7 @@ func (b *bench) discard(p program) func(context.Context) (usage, error) {
 		if err != nil {
 			return usage{}, err
 		}
-		defer null.Close()
+		defer func() { _ = null.Close() }()
 		return p.run(ctx, b.scratch, null)
 	}
 }

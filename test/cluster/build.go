@@ -91,7 +91,7 @@ func newBinaries(found map[string]string) Binaries {
 }
 
 func cacheDir() (string, error) {
-	if dir := os.Getenv(cacheVariable); dir != "" { //nolint:forbidigo // the one setting that every test binary shares
+	if dir := os.Getenv(cacheVariable); dir != "" {
 		return filepath.Abs(dir)
 	}
 	dir, err := os.UserCacheDir()
@@ -188,8 +188,7 @@ func (b builder) compile(ctx context.Context, p target, out string) error {
 // generate writes what a program prints to a file.
 func generate(ctx context.Context, program, file string) error {
 	output, err := exec.CommandContext(ctx, program).Output()
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		return fmt.Errorf("running %s: %w\n%s", filepath.Base(program), err, exit.Stderr)
 	}
 	if err != nil {

@@ -135,7 +135,7 @@ func exportOf(ctx SpecContext, c client.Client, snapshot *snapshotv1beta1.Virtua
 }
 
 // download reads the raw disk of an export from the server behind its Service.
-func download(ctx SpecContext, c client.Client, export *exportv1beta1.VirtualMachineExport) []byte {
+func download(ctx SpecContext, _ client.Client, export *exportv1beta1.VirtualMachineExport) []byte {
 	GinkgoHelper()
 	links := export.Status.Links.Internal
 	roots := x509.NewCertPool()

@@ -72,8 +72,9 @@ var _ = Describe("A cluster", func() {
 
 		snapshot := takeSnapshot(ctx, c, vm)
 		Expect(snapshot.Status.SnapshotVolumes.IncludedVolumes).To(ConsistOf("root"))
-		Expect(snapshot.Status.Indications).To(ConsistOf(snapshotv1beta1.VMSnapshotOnlineSnapshotIndication,
-			snapshotv1beta1.VMSnapshotGuestAgentIndication))
+		Expect(snapshot.Status.Indications).To( //nolint:staticcheck // KubeVirt 1.8 has no other
+			ConsistOf(snapshotv1beta1.VMSnapshotOnlineSnapshotIndication,
+				snapshotv1beta1.VMSnapshotGuestAgentIndication))
 		var kinds []string
 		for _, entry := range shared.Freeze.Journal() {
 			if entry.Name == namespace+"/"+vm.Name {
@@ -166,7 +167,10 @@ var _ = Describe("The command", func() {
 		Expect(cmd.Start()).To(Succeed())
 
 		lines := bufio.NewScanner(stdout)
-		for lines.Scan() && !strings.Contains(lines.Text(), "export KUBECONFIG=") {
+		for lines.Scan() {
+			if strings.Contains(lines.Text(), "export KUBECONFIG=") {
+				break
+			}
 		}
 		Expect(processesOf(state)).To(HaveLen(3), "etcd, kube-apiserver, kube-controller-manager")
 		Expect(cmd.Process.Kill()).To(Succeed())

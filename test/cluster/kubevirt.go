@@ -6,8 +6,10 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -225,7 +227,7 @@ func (b *bootstrap) registerVirtAPI(ctx context.Context) error {
 	if err := b.pointAtVirtAPI(); err != nil {
 		return err
 	}
-	objects := append(b.kubevirt.webhooks, b.kubevirt.apiServices...)
+	objects := slices.Concat(b.kubevirt.webhooks, b.kubevirt.apiServices)
 	if err := createAll(ctx, b.client, objects...); err != nil {
 		return err
 	}
@@ -326,9 +328,7 @@ func (b *bootstrap) awaitAdmission(ctx context.Context) error {
 func probeMachine(spec map[string]any) *unstructured.Unstructured {
 	domain := map[string]any{"devices": map[string]any{}, "memory": map[string]any{"guest": "64Mi"}}
 	full := map[string]any{"template": map[string]any{"spec": map[string]any{"domain": domain}}}
-	for key, value := range spec {
-		full[key] = value
-	}
+	maps.Copy(full, spec)
 	machine := &unstructured.Unstructured{Object: map[string]any{"spec": full}}
 	machine.SetGroupVersionKind(schema.GroupVersionKind{Group: "kubevirt.io", Version: "v1", Kind: "VirtualMachine"})
 	machine.SetNamespace(KubeVirtNamespace)

@@ -9,7 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"sort"
+	"slices"
 	"strings"
 )
 
@@ -111,7 +111,7 @@ func (m module) hash(dir string) (string, error) {
 	if err := filepath.WalkDir(dir, walk); err != nil {
 		return "", fmt.Errorf("listing module %q: %w", m.name, err)
 	}
-	sort.Strings(files)
+	slices.Sort(files)
 	sum := sha256.New()
 	fmt.Fprintf(sum, "%s %s %s %+v\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, m)
 	for _, file := range files {

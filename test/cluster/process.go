@@ -204,7 +204,7 @@ func (p *process) stop(ctx context.Context) error {
 	select {
 	case <-p.done:
 		return nil
-	case <-time.After(reapTimeout): //nolint:forbidigo // nothing to inject: the kernel reaps a killed process at once
+	case <-time.After(reapTimeout):
 		return fmt.Errorf("%s (process %d) is still there after SIGKILL", p.name, p.cmd.Process.Pid)
 	}
 }

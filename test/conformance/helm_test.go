@@ -135,11 +135,7 @@ func read(t *testing.T, manifests []byte) map[string]map[string]any {
 	return found
 }
 
-func identity(o interface {
-	runtime.Object
-	GetNamespace() string
-	GetName() string
-}) string {
+func identity(o fleet.Object) string {
 	return fmt.Sprintf("%s %s/%s", o.GetObjectKind().GroupVersionKind(), o.GetNamespace(), o.GetName())
 }
 

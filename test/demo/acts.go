@@ -48,11 +48,42 @@ func (d *demo) compareBytes(ctx context.Context) error {
 		}
 	}
 	d.show.done("%d copied disks begin with the image they are of", d.clones)
+	if err := d.checkExisting(ctx); err != nil {
+		return err
+	}
+	d.show.done("existing claims are in the machines of their ordinals, as they were")
 	if downloads := d.world.Sources.Downloads("base"); downloads != 1 {
 		return fmt.Errorf("the golden image was downloaded %d times, want once", downloads)
 	}
 	d.show.done("the registry was asked once for the golden image that 10 disks are clones of")
 	return nil
+}
+
+// checkExisting finds the claims that existed before in the Pods of the machines whose ordinal they have.
+func (d *demo) checkExisting(ctx context.Context) error {
+	for machine, claim := range map[string]string{
+		"files-nfs-0": "share-0", "files-nfs-1": "share-1", "files-nfs-2": "share-2",
+		"legacy-server-0": "legacy-0", "legacy-server-1": "legacy-1", "mixed-bench-0": "tools",
+	} {
+		pods := &corev1.PodList{}
+		if err := d.world.Client.List(ctx, pods, client.InNamespace(namespace), client.MatchingLabels{"wukong.io/vm": machine}); err != nil {
+			return fmt.Errorf("listing the Pods of machine %q: %w", machine, err)
+		}
+		if len(pods.Items) != 1 || !mounts(pods.Items[0], claim) {
+			return fmt.Errorf("machine %q does not run with claim %q", machine, claim)
+		}
+		image, _, _ := strings.Cut(claim, "-")
+		if err := d.world.Begins(ctx, inDemo(claim), d.images[image]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func mounts(pod corev1.Pod, claim string) bool {
+	return slices.ContainsFunc(pod.Spec.Volumes, func(v corev1.Volume) bool {
+		return v.PersistentVolumeClaim != nil && v.PersistentVolumeClaim.ClaimName == claim
+	})
 }
 
 // scale takes machines away and brings them back, on the disks they had.
@@ -127,8 +158,8 @@ func (d *demo) diskIdentities(ctx context.Context, fleet client.ObjectKey) (map[
 	return identities, nil
 }
 
-// upgrade installs a later version of the chart, and then a change that does ask for restarts, to show that
-// the first would have been noticed.
+// upgrade installs a later version of the chart, and then changes another fleet in a way that does take
+// restarts, to show that they would have been noticed.
 func (d *demo) upgrade(ctx context.Context) error {
 	shop := d.fleets()[0]
 	before, err := d.world.Instances(ctx, shop.key())
@@ -144,7 +175,8 @@ func (d *demo) upgrade(ctx context.Context) error {
 	if _, err := d.helm.Upgrade(ctx, release); err != nil {
 		return err
 	}
-	if err := d.changeGuests(ctx); err != nil {
+	changed, err := d.changeGuests(ctx)
+	if err != nil {
 		return err
 	}
 	machines, err := d.world.Machines(ctx, shop.key())
@@ -164,7 +196,7 @@ func (d *demo) upgrade(ctx context.Context) error {
 		return fmt.Errorf("fleet %q has %d machines, want %d", shop.name, len(machines), shop.machines)
 	}
 	d.show.done("chart vm-fleet-%s is on all %d machines; every one is the same instance as before", version, len(machines))
-	d.show.done("none of them asks for a restart")
+	d.show.done("none of them asks for a restart, as the %d of fleet blank do, which have just got a tablet", changed)
 	return nil
 }
 
@@ -187,12 +219,12 @@ func asksForRestart(machine *kubevirtv1.VirtualMachine) bool {
 	})
 }
 
-// changeGuests changes the hardware of another fleet, and waits until KubeVirt says that it takes a restart.
-// KubeVirt has by then seen the change before.
-func (d *demo) changeGuests(ctx context.Context) error {
+// changeGuests changes the hardware of another fleet, and waits until KubeVirt says of all its machines that
+// this takes a restart. KubeVirt has by then seen the change before.
+func (d *demo) changeGuests(ctx context.Context) (int, error) {
 	blank := fleet{name: "blank", machines: 2, set: []string{"pools.node.template.devices.tablet=true"}}
 	if _, err := d.helm.Upgrade(ctx, d.release(blank)); err != nil {
-		return err
+		return 0, err
 	}
 	query := world.Query{Namespace: namespace, Labels: "wukong.io/fleet=" + blank.name}
 	err := world.Until(ctx, d.world.Client, query, &kubevirtv1.VirtualMachineList{}, &kubevirtv1.VirtualMachine{},
@@ -208,11 +240,7 @@ func (d *demo) changeGuests(ctx context.Context) error {
 			}
 			return nil
 		})
-	if err != nil {
-		return err
-	}
-	d.show.done("to compare: a tablet added to fleet blank makes KubeVirt ask for a restart of its %d machines", blank.machines)
-	return nil
+	return blank.machines, err
 }
 
 // uninstall removes a fleet whose disks are to stay and one whose disks go with it.

@@ -97,11 +97,12 @@ func (d *demo) prepareAll(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// The policies want the stamp of Wukong's webhook on every job, and no webhook runs here.
+	// The definitions alone: policies want the webhook's stamp on every job, and no webhook runs here.
 	definitions := stockhelm.Release{
-		Namespace: "default", Name: "wukong", Chart: stockhelm.Chart("wukong"), Set: []string{"policies.enabled=false"},
+		Namespace: "default", Name: "wukong", Chart: stockhelm.Chart("wukong"),
+		Set: []string{"policies.enabled=false,webhook.enabled=false,controllers.enabled=false"},
 	}
-	d.show.command("helm install wukong charts/wukong --set policies.enabled=false")
+	d.show.command("helm install wukong charts/wukong --set", definitions.Set[0])
 	if _, err := d.helm.Install(ctx, definitions); err != nil {
 		return err
 	}

@@ -338,7 +338,7 @@ var _ = Describe("The CLI", func() {
 		file := writeFile("pools: {node: {replicas: 0, template: {resources: {cpu: 1, memory: 1Gi}, disks: {a: {size: 1Mi, source: {empty: {}}}}}}}")
 		Expect(here.succeeds(ctx, "status").stderr).To(ContainSubstring("No fleets"))
 		here.succeeds(ctx, "install", "lonely", "-f", file, "--set", "pools.node.replicas=1", "--set", "pools.node.template.runStrategy=Halted")
-		got := here.wukong(ctx, "status", "lonly")
+		got := here.wukong(ctx, "status", "lonel")
 		Expect(got.code).To(Equal(1))
 		Expect(got.stderr).To(And(ContainSubstring(`did you mean "lonely"?`), ContainSubstring("There are: lonely")))
 		Expect(here.wukong(ctx, "__complete", "status", "").stdout).To(ContainSubstring("lonely\n"))

@@ -338,7 +338,7 @@ func settled(ctx context.Context, d deployment) {
 // wantDisks waits until just these disks are left.
 func wantDisks(ctx context.Context, d deployment, names ...string) {
 	GinkgoHelper()
-	Eventually(ctx, func() []string { return d.diskNames(ctx) }).Should(Equal(names))
+	Eventually(ctx, func() []string { return d.diskNames(ctx) }).Should(ConsistOf(names))
 }
 
 func generationsOf(machines map[string]kubevirtv1.VirtualMachine) map[string]int64 {

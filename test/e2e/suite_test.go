@@ -70,9 +70,10 @@ var _ = SynchronizedBeforeSuite(func(ctx SpecContext) []byte {
 	Expect(err).NotTo(HaveOccurred())
 	stopCluster(c)
 	helm := stockhelm.Helm{Path: binaries.Helm3, Kubeconfig: c.Kubeconfig, Home: GinkgoT().TempDir()}
-	// The policies want the webhook's stamp on every job, and no webhook runs here.
+	// The definitions alone: policies want the webhook's stamp on every job, and no webhook runs here.
 	_, err = helm.Install(ctx, stockhelm.Release{
-		Namespace: "default", Name: "wukong", Chart: stockhelm.Chart("wukong"), Set: []string{"policies.enabled=false"},
+		Namespace: "default", Name: "wukong", Chart: stockhelm.Chart("wukong"),
+		Set: []string{"policies.enabled=false", "webhook.enabled=false", "controllers.enabled=false"},
 	})
 	Expect(err).NotTo(HaveOccurred())
 	told, err := json.Marshal(ticket{

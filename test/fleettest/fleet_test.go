@@ -1,7 +1,6 @@
 package fleettest_test
 
 import (
-	"context"
 	"reflect"
 	"testing"
 
@@ -17,7 +16,7 @@ func TestFleetsAreValid(t *testing.T) {
 	machines := 0
 	for seed := range uint64(300) {
 		f := fleettest.Fleet(seed)
-		objects, err := renderer.Render(context.Background(), f, fleet.Options{Parallelism: 1})
+		objects, err := renderer.Render(t.Context(), f, fleet.Options{Parallelism: 1})
 		if err != nil {
 			t.Errorf("seed %d: %v", seed, err)
 		}

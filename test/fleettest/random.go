@@ -3,6 +3,7 @@ package fleettest
 import (
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 )
 
@@ -52,13 +53,14 @@ func (s source) word() string {
 // that begin alike are common, as those are the ones whose names could collide.
 func key[T any](s source, used map[string]T) string {
 	for {
-		name := s.word()
+		parts := []string{s.word()}
 		if len(used) > 0 && s.chance(2) {
-			name = anyKey(s, used)
+			parts[0] = anyKey(s, used)
 		}
 		for range s.IntN(3) {
-			name += "-" + s.word()
+			parts = append(parts, s.word())
 		}
+		name := strings.Join(parts, "-")
 		if _, taken := used[name]; !taken && len(name) <= 15 {
 			return name
 		}
@@ -115,7 +117,7 @@ func (s source) cron() string {
 			first := s.between(low, high)
 			return fmt.Sprintf("%d-%d", first, s.between(first, high))
 		default:
-			return fmt.Sprintf("%d", s.between(low, high))
+			return strconv.Itoa(s.between(low, high))
 		}
 	}
 	return strings.Join([]string{field(0, 59), field(0, 23), field(1, 28), field(1, 12), field(0, 6)}, " ")

@@ -97,8 +97,7 @@ func (h Helm) Template(t testing.TB, run Run) ([]byte, error) {
 	if ctx.Err() != nil {
 		t.Fatalf("%s did not end in %s", h.Name, timeout)
 	}
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
+	if _, ok := errors.AsType[*exec.ExitError](err); ok {
 		return nil, &Failure{Stderr: stderr.String()}
 	}
 	if err != nil {

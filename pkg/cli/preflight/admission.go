@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -30,8 +31,11 @@ func Admission(ctx context.Context, cluster Cluster, namespace string, objects [
 		return nil, nil
 	}
 	mapping, err := cluster.Mapper.RESTMapping(machines[0].GroupVersionKind().GroupKind())
+	if apimeta.IsNoMatchError(err) {
+		return nil, nil // told as a missing kind
+	}
 	if err != nil {
-		return nil, nil // the missing kind is told elsewhere
+		return nil, fmt.Errorf("asking the cluster for kind %s: %w", machines[0].GetKind(), err)
 	}
 	client := cluster.Client.Resource(mapping.Resource).Namespace(namespace)
 	refusals := make([]error, len(machines))

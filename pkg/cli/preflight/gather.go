@@ -144,7 +144,7 @@ func (g *gatherer) list(ctx context.Context, resource schema.GroupVersionResourc
 	case apierrors.IsNotFound(err):
 		return nil, nil // the kind is missing, which is told elsewhere
 	case apierrors.IsForbidden(err):
-		g.facts.Unknown = append(g.facts.Unknown, fmt.Sprintf("%s could not be checked: you may not list them", what))
+		g.facts.Unknown = append(g.facts.Unknown, what+" could not be checked: you may not list them")
 		return nil, nil
 	default:
 		return nil, fmt.Errorf("listing %s: %w", what, err)

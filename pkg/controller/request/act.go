@@ -44,7 +44,7 @@ func (r *Reconciler) report(ctx context.Context, vm *metav1.PartialObjectMetadat
 	annotations := map[string]any{}
 	for _, o := range p.outcomes {
 		if !o.ignored && o.job != "" {
-			annotations[handledKey(o.verb)] = jobName(vm, o.verb, o.value)
+			annotations[v1alpha1.HandledKey(o.verb)] = jobName(vm, o.verb, o.value)
 		}
 	}
 	last := r.lastOperation(vm, p)
@@ -85,7 +85,7 @@ func (r *Reconciler) lastOperation(vm *metav1.PartialObjectMetadata, p plan) str
 			continue
 		}
 		moved := before.Verb == o.verb && before.Value == o.value
-		fresh := vm.Annotations[handledKey(o.verb)] != jobName(vm, o.verb, o.value)
+		fresh := vm.Annotations[v1alpha1.HandledKey(o.verb)] != jobName(vm, o.verb, o.value)
 		if !moved && !fresh {
 			continue // an older request of another verb
 		}

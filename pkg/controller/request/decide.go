@@ -94,8 +94,9 @@ func ours(vm, object client.Object) bool {
 	if owner := metav1.GetControllerOf(object); owner != nil {
 		return owner.UID == vm.GetUID()
 	}
-	_, isSnapshot := object.(*snapshotv1beta1.VirtualMachineSnapshot)
-	return isSnapshot && object.GetAnnotations()[v1alpha1.AnnotationRequestedFor] == string(vm.GetUID())
+	snapshot, isSnapshot := object.(*snapshotv1beta1.VirtualMachineSnapshot)
+	return isSnapshot && snapshot.Spec.Source.Name == vm.GetName() &&
+		snapshot.Annotations[v1alpha1.AnnotationRequestedFor] == string(vm.GetUID())
 }
 
 // phaseOf reads how far a job has got.
@@ -149,4 +150,3 @@ func kindName(object client.Object) string {
 	return "VirtualMachineSnapshot"
 }
 
-func handledKey(verb string) string { return v1alpha1.AnnotationHandled + "." + verb }

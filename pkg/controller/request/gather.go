@@ -52,7 +52,7 @@ func (r *Reconciler) gather(ctx context.Context, vm *metav1.PartialObjectMetadat
 		}
 		one := asked{verb: verb, value: value}
 		one.stamp, one.stampErr = v1alpha1.ReadStamp(verb, vm.Annotations)
-		one.handled = vm.Annotations[handledKey(verb)] == jobName(vm, verb, value)
+		one.handled = vm.Annotations[v1alpha1.HandledKey(verb)] == jobName(vm, verb, value)
 		if one.stampErr == nil && one.stamp.For == vm.UID {
 			if machine == nil {
 				machine = &kubevirtv1.VirtualMachine{}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 
@@ -137,9 +138,7 @@ func contents(configMap *corev1.ConfigMap) map[string][]byte {
 	for key, value := range configMap.Data {
 		all[key] = []byte(value)
 	}
-	for key, value := range configMap.BinaryData {
-		all[key] = value
-	}
+	maps.Copy(all, configMap.BinaryData)
 	return all
 }
 

@@ -112,3 +112,28 @@ func TestLastOperationEncode(t *testing.T) {
 		t.Errorf("Encode = %s, want %s", got, want)
 	}
 }
+
+func FuzzReadStamp(f *testing.F) {
+	f.Add("clone", "ann", "1", `["a"]`, "uid", "2026-01-31T12:00:00Z")
+	f.Add("", "system:serviceaccount:a:b", "", `[]`, "", "2026-01-31T12:00:00+08:00")
+	f.Add("export", "", "", `null`, "", "")
+	f.Add("snapshot", "a", "", `{"a":1}`, "x", "0000-00-00")
+	f.Fuzz(func(t *testing.T, verb, user, uid, groups, vm, at string) {
+		keys := v1alpha1.StampKeys(verb)
+		annotations := map[string]string{keys.User: user, keys.UID: uid, keys.Groups: groups, keys.At: at}
+		if keys.For != "" {
+			annotations[keys.For] = vm
+		}
+		stamp, err := v1alpha1.ReadStamp(verb, annotations)
+		if err != nil {
+			if stamp.User != "" || stamp.Groups != nil {
+				t.Errorf("a stamp that is refused gives %+v", stamp)
+			}
+			return
+		}
+		again, err := v1alpha1.ReadStamp(verb, stamp.Annotations(verb))
+		if err != nil || stamp.User != user || !again.At.Equal(stamp.At) || len(again.Groups) != len(stamp.Groups) || (verb != "") != (stamp.For != "") {
+			t.Errorf("stamp %+v, and written again %+v, %v", stamp, again, err)
+		}
+	})
+}

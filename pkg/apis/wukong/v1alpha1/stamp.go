@@ -35,7 +35,7 @@ const (
 	// AnnotationLastOperation reports back on a machine's last request, as
 	// compact JSON of a LastOperation.
 	AnnotationLastOperation = "wukong.io/last-operation"
-	// AnnotationHandled, with a dot and a verb behind it, is the name of the job
+	// AnnotationHandled with a dot and a verb behind it is the name of the job
 	// that the verb's last accepted request became: it is not made again when
 	// the job has been cleaned up.
 	AnnotationHandled = "wukong.io/handled"
@@ -81,6 +81,17 @@ func (k StampKeySet) All() []string {
 	return slices.DeleteFunc(keys, func(key string) bool { return key == "" })
 }
 
+// HandledKey gives the key of a verb's AnnotationHandled.
+func HandledKey(verb string) string {
+	return AnnotationHandled + "." + verb
+}
+
+// IsReportKey says whether an annotation is written by Wukong's controllers
+// alone, to report on requests.
+func IsReportKey(key string) bool {
+	return key == AnnotationLastOperation || strings.HasPrefix(key, AnnotationHandled+".")
+}
+
 // IsStampKey says whether an annotation is part of a stamp, of whatever verb.
 func IsStampKey(key string) bool {
 	return strings.HasPrefix(key, GroupName+"/requested-")
@@ -109,18 +120,27 @@ func (s Stamp) Annotations(verb string) map[string]string {
 	if groups == nil {
 		groups = []string{}
 	}
-	encoded, _ := json.Marshal(groups) // a list of strings always encodes
 	keys := StampKeys(verb)
 	annotations := map[string]string{
 		keys.User:   s.User,
 		keys.UID:    s.UID,
-		keys.Groups: string(encoded),
+		keys.Groups: encodeGroups(groups),
 		keys.At:     s.At.UTC().Format(time.RFC3339),
 	}
 	if keys.For != "" {
 		annotations[keys.For] = string(s.For)
 	}
 	return annotations
+}
+
+// encodeGroups writes a list of groups as the policies of charts/wukong do: with
+// no other escapes than JSON demands, as group names of directories hold &.
+func encodeGroups(groups []string) string {
+	var out strings.Builder
+	encoder := json.NewEncoder(&out)
+	encoder.SetEscapeHTML(false)
+	_ = encoder.Encode(groups) // a list of strings always encodes
+	return strings.TrimSuffix(out.String(), "\n")
 }
 
 // ReadStamp reads the stamp of a verb from a virtual machine's annotations, or

@@ -23,9 +23,10 @@ const stopTimeout = 30 * time.Second
 
 func main() {
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer cancel()
 	ctrl.SetLogger(logr.Discard()) // what the stand-ins have to say is in the objects
-	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
+	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	cancel()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "wukong-cluster:", err)
 		os.Exit(1)
 	}
