@@ -20,17 +20,27 @@ import (
 // decode turns lines of JSON into typed objects. A field the type does not
 // have is an error: the templates and the types would have parted.
 func (r *Renderer) decode(text string) ([]Object, error) {
-	objects := make([]Object, 0, strings.Count(text, "\n"))
+	var objects []Object
+	var machines *prototype
 	for line := range strings.Lines(text) {
 		line = strings.TrimSuffix(line, "\n")
-		if line == "" {
+		var more []Object
+		var err error
+		switch {
+		case line == "":
 			continue
+		case strings.HasPrefix(line, prototypeMark):
+			machines, err = r.newPrototype(line)
+		case strings.HasPrefix(line, machineMark):
+			more, err = machines.machine(line)
+		default:
+			more = make([]Object, 1)
+			more[0], err = r.decodeObject(line)
 		}
-		object, err := r.decodeObject(line)
 		if err != nil {
 			return nil, err
 		}
-		objects = append(objects, object)
+		objects = append(objects, more...)
 	}
 	return objects, nil
 }

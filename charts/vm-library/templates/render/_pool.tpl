@@ -13,7 +13,9 @@ Usage: {{ include "wukong.render.pool" (list $c "web" $pool) }}
 
 {{/*
 wukong.render.machines renders the machines of a pool from one ordinal on.
-Machines without an override are written once, and their tokens replaced.
+Machines without an override are written once, and their tokens replaced. As
+JSON, their documents are a line with tokens, and each machine is a line of the
+tokens' values, which the engine of pkg/fleet puts in.
 Usage: {{ include "wukong.render.machines" (list $c "web" $pool 0 3) }}
 */}}
 {{- define "wukong.render.machines" -}}
@@ -26,6 +28,7 @@ Usage: {{ include "wukong.render.machines" (list $c "web" $pool 0 3) }}
 {{- $prefix := printf "%s-%s" $c.fleet $key -}}
 {{- $seed := printf "%s/%s/%s/" $c.namespace $c.fleet $key -}}
 {{- $plain := dict -}}
+{{- $written := false -}}
 {{- if lt $start $end }}{{ include "wukong.machine.prepare" (list $plain $c $key $pool dict) }}{{ end -}}
 {{- range $ordinal := untilStep $start $end 1 -}}
   {{- $machine := $plain -}}
@@ -35,18 +38,29 @@ Usage: {{ include "wukong.render.machines" (list $c "web" $pool 0 3) }}
     {{- include "wukong.machine.prepare" (list $machine $c $key $pool (get $overrides $text)) -}}
   {{- end -}}
   {{- $id := printf "%s%d" $seed $ordinal | sha256sum -}}
-  {{- $out := $machine.documents | replace $machine.tokens.n (printf "%s-%d" $prefix $ordinal) | replace $machine.tokens.o $text -}}
+  {{- $values := dict $machine.tokens.n (printf "%s-%d" $prefix $ordinal) $machine.tokens.o $text -}}
   {{- if $machine.tokens.u -}}
-    {{- $out = $out | replace $machine.tokens.u (include "wukong.uuid" $id) | replace $machine.tokens.s (include "wukong.uuid" (substr 32 64 $id)) -}}
+    {{- $_ := set $values $machine.tokens.u (include "wukong.uuid" $id) -}}
+    {{- $_ := set $values $machine.tokens.s (include "wukong.uuid" (substr 32 64 $id)) -}}
   {{- end -}}
   {{- range $network, $token := $machine.tokens.macs -}}
-    {{- $out = $out | replace $token (include "wukong.mac" (printf "%s%d/%s" $seed $ordinal $network | sha256sum)) -}}
+    {{- $_ := set $values $token (include "wukong.mac" (printf "%s%d/%s" $seed $ordinal $network | sha256sum)) -}}
   {{- end -}}
   {{- range $network, $token := $machine.tokens.addresses -}}
     {{- $ip := include "wukong.ip.plus" (list (get $machine.first $network) $ordinal) | fromJson -}}
-    {{- $out = $out | replace $token (include "wukong.ip.text" $ip) -}}
+    {{- $_ := set $values $token (include "wukong.ip.text" $ip) -}}
   {{- end -}}
-  {{- $out -}}
+  {{- if and $c.json (not (hasKey $overrides $text)) -}}
+    {{- if not $written -}}
+      {{- $written = true -}}
+{{ dict "documents" $machine.documents "token" $c.token | toJson }}
+{{ end -}}
+{{ toJson $values }}
+{{ else -}}
+    {{- $out := $machine.documents -}}
+    {{- range $token, $value := $values }}{{ $out = replace $token $value $out }}{{ end -}}
+    {{- $out -}}
+  {{- end -}}
 {{- end -}}
 {{- end -}}
 
