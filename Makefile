@@ -66,7 +66,7 @@ test-unit: ## run what needs no control plane
 
 test-race: ## run what has goroutines under the race detector
 	@date '+%T $@'
-	go test -race -short ./pkg/... ./webhook/... ./test/cluster/...
+	go test -race -short ./pkg/... ./webhook/... ./test/cluster/csidriver/...
 
 test-charts: ## run the charts' own tests
 	@date '+%T $@'

@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	kubevirtv1 "kubevirt.io/api/core/v1"
 	snapshotv1beta1 "kubevirt.io/api/snapshot/v1beta1"
@@ -33,7 +34,8 @@ const (
 // watched is a kind that reviews read.
 type watched struct {
 	object client.Object
-	list   client.ObjectList
+	// list is the kind's list; nil where reviews list none.
+	list client.ObjectList
 	// from brings the kind's definition.
 	from string
 	// optional kinds may be missing: what is told by them is not known then.
@@ -52,6 +54,8 @@ func watchedKinds() []watched {
 		{object: &volumesnapshotv1.VolumeSnapshotClass{}, list: &volumesnapshotv1.VolumeSnapshotClassList{}, from: snapshots, optional: true},
 		{object: &cdiv1.DataVolume{}, list: &cdiv1.DataVolumeList{}, from: cdi, optional: true},
 		{object: &cdiv1.StorageProfile{}, list: &cdiv1.StorageProfileList{}, from: cdi, optional: true},
+		{object: metadataOnly(dataSourceKind()), from: cdi, optional: true},
+		{object: metadataOnly(networkKind()), from: "Multus", optional: true},
 	}
 }
 
@@ -146,21 +150,30 @@ func (a arrival) Start(ctx context.Context) error {
 // look for the definition of any other at every read.
 type knownReader struct {
 	client.Reader
-	absent map[reflect.Type]bool
+	absent map[string]bool
 }
 
 func newKnownReader(cache client.Reader, absent []watched) knownReader {
-	types := make(map[reflect.Type]bool, 2*len(absent))
+	names := make(map[string]bool, 2*len(absent))
 	for _, kind := range absent {
-		types[reflect.TypeOf(kind.object)] = true
-		types[reflect.TypeOf(kind.list)] = true
+		names[typeName(kind.object)] = true
+		if kind.list != nil {
+			names[typeName(kind.list)] = true
+		}
 	}
-	return knownReader{Reader: cache, absent: types}
+	return knownReader{Reader: cache, absent: names}
+}
+
+func typeName(object runtime.Object) string {
+	if partial, ok := object.(*metav1.PartialObjectMetadata); ok {
+		return partial.GroupVersionKind().String()
+	}
+	return reflect.TypeOf(object).String()
 }
 
 // Get implements client.Reader.
 func (r knownReader) Get(ctx context.Context, key client.ObjectKey, into client.Object, options ...client.GetOption) error {
-	if r.absent[reflect.TypeOf(into)] {
+	if r.absent[typeName(into)] {
 		return &meta.NoKindMatchError{}
 	}
 	return r.Reader.Get(ctx, key, into, options...)
@@ -168,7 +181,7 @@ func (r knownReader) Get(ctx context.Context, key client.ObjectKey, into client.
 
 // List implements client.Reader.
 func (r knownReader) List(ctx context.Context, into client.ObjectList, options ...client.ListOption) error {
-	if r.absent[reflect.TypeOf(into)] {
+	if r.absent[typeName(into)] {
 		return &meta.NoKindMatchError{}
 	}
 	return r.Reader.List(ctx, into, options...)

@@ -75,7 +75,10 @@ func (r *machineReview) check() {
 	if value, ok := r.changed(v1alpha1.VerbSnapshotPolicy); ok {
 		r.checkBinding(value, annotations.Key(v1alpha1.RequestAnnotation(v1alpha1.VerbSnapshotPolicy)))
 	}
-	r.checkMACs()
+	if r.vm.Labels[v1alpha1.LabelManaged] != "" {
+		r.checkMACs()
+		r.checkReferences()
+	}
 }
 
 // changed gives the value of a request annotation that is not what it was.
@@ -214,7 +217,7 @@ func (r *machineReview) checkBinding(value string, path *field.Path) {
 // checkMACs refuses a MAC address that another machine has: both would be on
 // the network with it.
 func (r *machineReview) checkMACs() {
-	if r.vm.Spec.Template == nil || r.vm.Labels[v1alpha1.LabelManaged] == "" {
+	if r.vm.Spec.Template == nil {
 		return
 	}
 	had := macsOf(r.before)

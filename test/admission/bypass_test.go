@@ -39,8 +39,8 @@ type attempt struct {
 
 // bypassWorld is where attempts are made: a namespace, and another that nobody of them has any right in.
 type bypassWorld struct {
-	namespace, other       string
-	alice, mallory, jim    client.Client
+	namespace, other    string
+	alice, mallory, jim client.Client
 }
 
 func newBypassWorld(ctx context.Context) *bypassWorld {
@@ -251,24 +251,24 @@ func byAlice() (all []attempt) {
 		all = append(all, asking("clone to a name with "+name, "CVE-2026-33022, CVE-2026-40886: values parsed loosely", "clone", value))
 	}
 	for name, value := range map[string]string{
-		"into another namespace":          `{"source":{"mode":"Online"},"targets":{"name":"copy","namespace":"OTHER"}}`,
-		"into another, as a doubled key":  `{"source":{"mode":"Online"},"targets":{"name":"copy"},"targets":{"name":"copy","namespace":"OTHER"}}`,
-		"into another, in another case":   `{"source":{"mode":"Online"},"targets":{"name":"copy","Namespace":"OTHER"}}`,
-		"into another, escaped":           `{"source":{"mode":"Online"},"targets":{"name":"copy","n\u0061mespace":"OTHER"}}`,
-		"of another's machine":            `{"source":{"mode":"Online","virtualMachine":{"name":"victim","namespace":"OTHER"}},"targets":{"name":"copy"}}`,
-		"of another's snapshot":           `{"source":{"snapshot":{"name":"victim","namespace":"OTHER"}},"targets":{"name":"copy"}}`,
-		"with an unknown key":             `{"source":{"mode":"Online"},"targets":{"name":"copy"},"serviceAccountName":"admin"}`,
-		"with more behind it":             `{"source":{"mode":"Online"},"targets":{"name":"copy"}}{"targets":{"namespace":"OTHER"}}`,
-		"with a comment":                  "{/*x*/\"source\":{\"mode\":\"Online\"},\"targets\":{\"name\":\"copy\"}}",
-		"a million times":                 `{"source":{"mode":"Online"},"targets":{"namePrefix":"copy","count":1000000}}`,
-		"to minus one":                    `{"source":{"mode":"Online"},"targets":{"namePrefix":"copy","start":-1}}`,
+		"into another namespace":         `{"source":{"mode":"Online"},"targets":{"name":"copy","namespace":"OTHER"}}`,
+		"into another, as a doubled key": `{"source":{"mode":"Online"},"targets":{"name":"copy"},"targets":{"name":"copy","namespace":"OTHER"}}`,
+		"into another, in another case":  `{"source":{"mode":"Online"},"targets":{"name":"copy","Namespace":"OTHER"}}`,
+		"into another, escaped":          `{"source":{"mode":"Online"},"targets":{"name":"copy","n\u0061mespace":"OTHER"}}`,
+		"of another's machine":           `{"source":{"mode":"Online","virtualMachine":{"name":"victim","namespace":"OTHER"}},"targets":{"name":"copy"}}`,
+		"of another's snapshot":          `{"source":{"snapshot":{"name":"victim","namespace":"OTHER"}},"targets":{"name":"copy"}}`,
+		"with an unknown key":            `{"source":{"mode":"Online"},"targets":{"name":"copy"},"serviceAccountName":"admin"}`,
+		"with more behind it":            `{"source":{"mode":"Online"},"targets":{"name":"copy"}}{"targets":{"namespace":"OTHER"}}`,
+		"with a comment":                 "{/*x*/\"source\":{\"mode\":\"Online\"},\"targets\":{\"name\":\"copy\"}}",
+		"a million times":                `{"source":{"mode":"Online"},"targets":{"namePrefix":"copy","count":1000000}}`,
+		"to minus one":                   `{"source":{"mode":"Online"},"targets":{"namePrefix":"copy","start":-1}}`,
 	} {
 		all = append(all, asking("clone "+name, "CVE-2026-41068: cross-namespace by a value; parse once", "clone", value))
 	}
 	for name, value := range map[string]string{
 		"elsewhere": "evil.example/vms/web:v1", "to a longer path": allowed + "evil/web:v1", "to a path with dots": allowed + "/../../evil:v1",
 		"to a host in front": "registry.example.com@evil.example/vms/web:v1", "to a port": "registry.example.com:5000/vms/web:v1", "by a URL": "http://" + allowed + "/web:v1",
-		"to a host in capitals": "REGISTRY.example.com/vms/web:v1", "to no registry": "web:v1", "to the loopback": "127.0.0.1:5000/web:v1", "to the metadata": "169.254.169.254/web:v1",
+		"to no registry": "web:v1", "to the loopback": "127.0.0.1:5000/web:v1", "to the metadata": "169.254.169.254/web:v1",
 		"to a fragment": allowed + "/web:v1#@evil.example", "to an encoded path": allowed + "/%2e%2e/evil:v1",
 	} {
 		all = append(all, asking("export "+name, "CVE-2026-50151: destinations compared by a part", "export", value))
@@ -283,6 +283,9 @@ func byAlice() (all []attempt) {
 	return append(all,
 		asking("rollback to another machine's snapshot", "confused deputy", "rollback", "nobody"),
 		asking("rollback of another machine", "confused deputy", "rollback", `{"virtualMachine":"victim","snapshot":"before"}`),
+		attempt{name: "export to the same host in capitals", like: "destinations compared by a part", inert: true, do: func(ctx context.Context, w *bypassWorld, vm *kubevirtv1.VirtualMachine) error {
+			return ask(ctx, w.alice, vm, "export", "REGISTRY.example.com/vms/web:v1")
+		}},
 		attempt{name: "two requests, of which one is not allowed", like: "partial checks", do: func(ctx context.Context, w *bypassWorld, vm *kubevirtv1.VirtualMachine) error {
 			_, err := annotate(ctx, w.alice, vm, map[string]any{"wukong.io/snapshot": "fine", "wukong.io/export": "evil.example/x:1"})
 			return err
@@ -327,7 +330,7 @@ func byJim() (all []attempt) {
 			return w.jim.Create(ctx, job)
 		}}
 	}
-	for _, image := range []string{"evil.example/x:1", allowed + "evil/x:1", "registry.example.com/other/x:1", "REGISTRY.example.com/vms/x:1", allowed} {
+	for _, image := range []string{"evil.example/x:1", allowed + "evil/x:1", "registry.example.com/other/x:1", "REGISTRY.example.com/vms/x:1"} {
 		all = append(all, export("to "+image, "destinations compared by a part", func(job *v1alpha1.ExportJob) { job.Spec.Target.Registry.Image = image }))
 	}
 	all = append(all,
@@ -489,12 +492,12 @@ var _ = Describe("Attempts to have done what one may not do", Label("bypass"), f
 				refused++
 			}
 		}
+		Expect(wrong.all()).To(BeEmpty())
 		Consistently(func() []string { return jobs(ctx, w.namespace) }, "2s", "500ms").Should(ConsistOf(legitimate), "nothing was carried out")
 		Expect(jobs(ctx, w.other)).To(BeEmpty())
 		snapshots := &snapshotv1beta1.VirtualMachineSnapshotList{}
 		Expect(shared.admin.List(ctx, snapshots, client.InNamespace(w.namespace))).To(Succeed())
 		Expect(snapshots.Items).To(BeEmpty(), "no snapshot was taken")
-		Expect(wrong.all()).To(BeEmpty())
 		AddReportEntry("attempts", fmt.Sprintf("%d made, %d refused, %d came to nothing", len(attempts), refused, len(attempts)-refused))
 	}
 	all := func() []attempt { return slices.Concat(byMallory(), byAlice(), byJim()) }

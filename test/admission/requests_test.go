@@ -170,6 +170,20 @@ var _ = Describe("A request by annotation", func() {
 			return shared.admin.Get(ctx, client.ObjectKey{Namespace: namespace, Name: "web-copy"}, restored)
 		}).Should(Succeed())
 		Expect(keysOfOurs(restored)).To(BeEmpty(), "the copy asks for nothing")
+		By("restoring a snapshot of it as another machine, and in place")
+		for name, target := range map[string]string{"elsewhere": "web-restored", "in-place": "web"} {
+			restore := &snapshotv1beta1.VirtualMachineRestore{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
+			restore.Spec.Target = *sourceOf("VirtualMachine", target)
+			restore.Spec.VirtualMachineSnapshotName = "asked"
+			Eventually(ctx, func() error { return shared.admin.Create(ctx, restore) }).Should(Succeed())
+			Eventually(ctx, func() (bool, error) {
+				err := shared.admin.Get(ctx, client.ObjectKeyFromObject(restore), restore)
+				return restore.Status != nil && restore.Status.Complete != nil && *restore.Status.Complete, err
+			}).Should(BeTrue())
+		}
+		Expect(shared.admin.Get(ctx, client.ObjectKey{Namespace: namespace, Name: "web-restored"}, restored)).To(Succeed())
+		Expect(keysOfOurs(restored)).To(BeEmpty(), "the restored machine asks for nothing")
+		Expect(live(ctx, vm).Annotations).To(HaveKeyWithValue("wukong.io/snapshot", "asked"))
 		Consistently(ctx, func() []string { return jobs(ctx, namespace) }, "1s").Should(BeEmpty())
 	}, SpecTimeout(patience))
 

@@ -42,6 +42,7 @@ var shared struct {
 	replicas    []*process
 	controllers *process
 	logs        string
+	helm        stockhelm.Helm
 }
 
 func TestAdmission(t *testing.T) {
@@ -70,8 +71,8 @@ var _ = BeforeSuite(func(ctx SpecContext) {
 	shared.balancer, err = newBalancer()
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(shared.balancer.close)
-	helm := stockhelm.Helm{Path: binaries.Helm3, Kubeconfig: c.Kubeconfig, Home: GinkgoT().TempDir()}
-	_, err = helm.Run(ctx, "install", "wukong", stockhelm.Chart("wukong"), "--namespace", system, "--create-namespace",
+	shared.helm = stockhelm.Helm{Path: binaries.Helm3, Kubeconfig: c.Kubeconfig, Home: GinkgoT().TempDir()}
+	_, err = shared.helm.Run(ctx, "install", "wukong", stockhelm.Chart("wukong"), "--namespace", system, "--create-namespace",
 		"--set", "webhook.url=https://"+shared.balancer.address(),
 		"--set", "controllers.replicas=0",
 		"--set", "policies.destinations.registries={"+allowed+"}",

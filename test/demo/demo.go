@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"wukong.io/wukong/test/cluster"
 	"wukong.io/wukong/test/stockhelm"
@@ -119,9 +120,9 @@ func shortVersion(version string) string {
 // summary says what there was to see.
 func (d *demo) summary(keep bool) {
 	d.show.line("\n%s", d.show.style(bold, "What you saw"))
-	d.show.line("   %d machines of %d fleets, reported Running by KubeVirt; %d disks compared with their sources byte for", d.machines, len(d.fleets()), d.clones)
-	d.show.line("   byte; a pool that shrank and got its disks back; an upgrade that restarted nothing; %d disks that outlived", d.kept)
-	d.show.line("   their fleet. %s", d.show.clock())
+	d.show.line("   %d machines of %d fleets, reported Running by KubeVirt; %d copied disks that hold what their sources hold;", d.machines, len(d.fleets()), d.clones)
+	d.show.line("   a pool that shrank and got its disks back; an upgrade that restarted nothing; %d disks that outlived their fleet.", d.kept)
+	d.show.line("   %s in all.", seconds(time.Since(d.show.started)))
 	d.show.line("\n%s", d.show.style(bold, "What to type next"))
 	if keep {
 		d.show.line("   export KUBECONFIG=%s", d.cluster.Kubeconfig)
@@ -146,7 +147,7 @@ func (d *demo) stop(ctx context.Context, failed bool) error {
 	if d.cluster != nil {
 		errs = append(errs, d.cluster.Stop(ctx))
 	}
-	if failed {
+	if failed && d.dir != "" {
 		d.show.line("\nThe logs of every program are in %s", filepath.Join(d.dir, "logs"))
 		return errors.Join(errs...)
 	}

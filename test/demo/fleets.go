@@ -53,33 +53,49 @@ func (f fleet) key() client.ObjectKey {
 func (d *demo) fleets() []fleet {
 	web := "http.url=" + d.web
 	return []fleet{
-		{name: "shop", source: "golden image from a registry", machines: 6,
+		{
+			name: "shop", source: "golden image from a registry", machines: 6,
 			set:    []string{"images.base.importSource.registry.url=" + d.registry},
-			clones: named("shop-web-%d-root", 0, 6, "base")},
-		{name: "probe", source: "import in place over HTTP, sha256", machines: 1,
+			clones: named("shop-web-%d-root", 0, 6, "base"),
+		},
+		{
+			name: "probe", source: "import in place over HTTP, sha256", machines: 1,
 			set: []string{
 				"pools.one.template.disks.root.source.import." + web,
 				"pools.one.template.disks.root.source.import.http.checksum=" + world.Checksum(d.images["probe"]),
 			},
-			clones: named("probe-one-%d-root", 0, 1, "probe")},
-		{name: "files", source: "existing claim for each ordinal", machines: 3,
-			clones: named("files-nfs-%d-root", 0, 3, "base")},
+			clones: named("probe-one-%d-root", 0, 1, "probe"),
+		},
+		{
+			name: "files", source: "existing claim for each ordinal", machines: 3,
+			clones: named("files-nfs-%d-root", 0, 3, "base"),
+		},
 		{name: "legacy", source: "existing system disk", machines: 2},
-		{name: "census", source: "clone of a claim", machines: 3,
-			clones: named("census-analyst-%d-data", 1, 3, "census")},
-		{name: "nightly", source: "clone of a VolumeSnapshot", machines: 3,
-			clones: named("nightly-report-%d-data", 0, 3, "census")},
-		{name: "repro", source: "clone of a machine's disk", machines: 2,
-			clones: named("repro-bug-%d-root", 0, 2, "staging")},
-		{name: "branch", source: "clone from another namespace", machines: 2,
-			clones: named("branch-office-%d-root", 0, 2, "office")},
+		{
+			name: "census", source: "clone of a claim", machines: 3,
+			clones: named("census-analyst-%d-data", 1, 3, "census"),
+		},
+		{
+			name: "nightly", source: "clone of a VolumeSnapshot", machines: 3,
+			clones: named("nightly-report-%d-data", 0, 3, "census"),
+		},
+		{
+			name: "repro", source: "clone of a machine's disk", machines: 2,
+			clones: named("repro-bug-%d-root", 0, 2, "staging"),
+		},
+		{
+			name: "branch", source: "clone from another namespace", machines: 2,
+			clones: named("branch-office-%d-root", 0, 2, "office"),
+		},
 		{name: "blank", source: "empty disks only", machines: 2},
-		{name: "mixed", source: "all of these in one machine", machines: 1,
+		{
+			name: "mixed", source: "all of these in one machine", machines: 1,
 			set: []string{"pools.bench.template.disks.rescue.source.import." + web},
 			clones: map[string]string{
 				"mixed-bench-0-root": "base", "mixed-bench-0-rescue": "probe",
 				"mixed-bench-0-census": "census", "mixed-bench-0-nightly": "census",
-			}},
+			},
+		},
 	}
 }
 

@@ -51,11 +51,11 @@ pools:
 }
 
 // withBothHelms makes a table over stock helm 3 and 4.
-func withBothHelms(description string, body func(ctx SpecContext, helm func() stockhelm.Helm)) bool {
+func withBothHelms(description string, body func(ctx SpecContext, helm func() stockhelm.Helm)) {
 	// What the suite sets up is not there yet when the tree is built.
 	helm3 := func() stockhelm.Helm { return shared.helm3 }
 	helm4 := func() stockhelm.Helm { return shared.helm4 }
-	return DescribeTable(description, body,
+	DescribeTable(description, body,
 		Entry("helm 3", NodeTimeout(2*patience), helm3),
 		Entry("helm 4", NodeTimeout(2*patience), helm4),
 	)

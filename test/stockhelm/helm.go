@@ -75,8 +75,7 @@ func (h Helm) Run(ctx context.Context, arguments ...string) (string, error) {
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err := cmd.Run()
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
+	if _, refused := errors.AsType[*exec.ExitError](err); refused {
 		return "", fmt.Errorf("helm %s: %w\n%s", strings.Join(arguments, " "), err, stderr.String())
 	}
 	if err != nil {

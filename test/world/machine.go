@@ -3,6 +3,8 @@ package world
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -56,19 +58,21 @@ func (w *World) Running(ctx context.Context, fleet client.ObjectKey, pool string
 	}
 	err := Until(ctx, w.Client, query, &kubevirtv1.VirtualMachineList{}, &kubevirtv1.VirtualMachine{},
 		func(machines map[string]*kubevirtv1.VirtualMachine) error {
-			running, waiting := 0, ""
+			running := 0
+			var waiting []string
 			for name, machine := range machines {
 				if machine.Status.PrintableStatus == kubevirtv1.VirtualMachineStatusRunning && machine.DeletionTimestamp == nil {
 					running++
 					continue
 				}
-				waiting += fmt.Sprintf(" %s is %s;", name, machine.Status.PrintableStatus)
+				waiting = append(waiting, fmt.Sprintf("%s is %s", name, machine.Status.PrintableStatus))
 			}
 			if report != nil {
 				report(running)
 			}
 			if running != want || len(machines) != want {
-				return fmt.Errorf("%d of %d machines are running:%s", running, want, waiting)
+				slices.Sort(waiting)
+				return fmt.Errorf("%d of %d machines are running: %s", running, want, strings.Join(waiting, ", "))
 			}
 			return nil
 		})

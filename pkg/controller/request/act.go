@@ -16,16 +16,23 @@ import (
 
 // act makes the jobs. One that exists already was made by another process, or
 // before a crash: the next look finds it, and whose it is.
+//
+// What the API server refuses is refused for good, as a policy or the kind's
+// definition has the last word: the outcome becomes that.
 func (r *Reconciler) act(ctx context.Context, vm client.Object, p plan) error {
 	var errs []error
-	for _, o := range p.outcomes {
+	for i := range p.outcomes {
+		o := &p.outcomes[i]
 		if o.create == nil {
 			continue
 		}
 		err := r.client.Create(ctx, o.create)
 		switch {
 		case err == nil:
-			r.event(vm, o)
+			r.event(vm, *o)
+		case apierrors.IsForbidden(err) || apierrors.IsInvalid(err):
+			o.phase, o.reason, o.job = phaseRefused, reasonInvalid, ""
+			o.message = fmt.Sprintf("%s %q was refused: %s", kindName(o.create), o.create.GetName(), err)
 		case apierrors.IsAlreadyExists(err):
 			errs = append(errs, fmt.Errorf("creating %s %q: looking at the one that exists: %w", kindName(o.create), o.job, err))
 		default:

@@ -149,4 +149,3 @@ func kindName(object client.Object) string {
 	}
 	return "VirtualMachineSnapshot"
 }
-
