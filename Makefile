@@ -7,7 +7,7 @@ HELM          = CGO_ENABLED=0 go -C test/cluster/modules/helm3 run helm.sh/helm/
 HELM_UNITTEST = go -C test/helm-unittest tool helm-unittest
 
 CHARTS    = $(addprefix $(CURDIR)/charts/,vm-library vm-fleet wukong)
-UNIT      = $(addsuffix /...,./charts ./cmd ./hack ./pkg ./templates ./webhook ./test/badinput ./test/conformance ./test/fleettest)
+UNIT      = $(addsuffix /...,./charts ./cmd ./hack ./pkg ./templates ./webhook ./test/badinput ./test/conformance ./test/fleettest ./test/world)
 E2E       = $(addsuffix /...,./test/cluster ./test/e2e)
 GENERATED = pkg/apis/wukong/v1alpha1/zz_generated.deepcopy.go charts/vm-fleet/values.yaml charts/vm-fleet/values.schema.json charts/wukong/files \
   docs/reference docs/cli docs/catalogue

@@ -44,7 +44,11 @@ type watched struct {
 
 func watchedKinds() []watched {
 	const kubeVirt, cdi, snapshots = "KubeVirt", "CDI", "the external snapshotter"
-	return []watched{
+	var named []watched
+	for _, kind := range append(instancetypeKinds(), preferenceKinds()...) {
+		named = append(named, watched{object: metadataOnly(instancetypeKind(kind)), from: kubeVirt, optional: true})
+	}
+	return append(named, []watched{
 		{object: &corev1.PersistentVolumeClaim{}, list: &corev1.PersistentVolumeClaimList{}, from: "Kubernetes"},
 		{object: &storagev1.StorageClass{}, list: &storagev1.StorageClassList{}, from: "Kubernetes"},
 		{object: &kubevirtv1.VirtualMachine{}, list: &kubevirtv1.VirtualMachineList{}, from: kubeVirt},
@@ -56,7 +60,7 @@ func watchedKinds() []watched {
 		{object: &cdiv1.StorageProfile{}, list: &cdiv1.StorageProfileList{}, from: cdi, optional: true},
 		{object: metadataOnly(dataSourceKind()), from: cdi, optional: true},
 		{object: metadataOnly(networkKind()), from: "Multus", optional: true},
-	}
+	}...)
 }
 
 // kinds finds out which definitions the cluster has.

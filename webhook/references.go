@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	kubevirtv1 "kubevirt.io/api/core/v1"
+	instancetypev1beta1 "kubevirt.io/api/instancetype/v1beta1"
 	cdiv1 "kubevirt.io/containerized-data-importer-api/pkg/apis/core/v1beta1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
@@ -21,7 +22,6 @@ import (
 const maxReferences = 8
 
 // reference is an object that a machine names, and needs in order to start.
-// KubeVirt itself refuses an instancetype or preference that does not exist.
 type reference struct {
 	path string
 	kind schema.GroupVersionKind
@@ -40,9 +40,47 @@ func claimKind() schema.GroupVersionKind {
 	return corev1.SchemeGroupVersion.WithKind("PersistentVolumeClaim")
 }
 
+// instancetypeKinds are the kinds that a machine takes its size from, and
+// preferenceKinds those it takes devices from. The first of each is cluster-wide
+// and stands where a machine names none.
+func instancetypeKinds() []string {
+	return []string{"VirtualMachineClusterInstancetype", "VirtualMachineInstancetype"}
+}
+
+func preferenceKinds() []string {
+	return []string{"VirtualMachineClusterPreference", "VirtualMachinePreference"}
+}
+
+func instancetypeKind(kind string) schema.GroupVersionKind {
+	return instancetypev1beta1.SchemeGroupVersion.WithKind(kind)
+}
+
+// matched finds the object that an instancetype or preference matcher names.
+func matched(path *field.Path, namespace, kind, name string, kinds []string) []reference {
+	if name == "" {
+		return nil // inferred from a volume
+	}
+	ref := reference{path: path.Child("name").String(), kind: instancetypeKind(kinds[0]), key: types.NamespacedName{Name: name}}
+	if strings.EqualFold(kind, kinds[1]) {
+		ref.kind, ref.key.Namespace = instancetypeKind(kinds[1]), namespace
+	}
+	return []reference{ref}
+}
+
 // references lists what a machine names.
 func references(vm *kubevirtv1.VirtualMachine) (all []reference) {
 	spec := field.NewPath("spec")
+	if m := vm.Spec.Instancetype; m != nil {
+		all = append(all, matched(spec.Child("instancetype"), vm.Namespace, m.Kind, m.Name, instancetypeKinds())...)
+	}
+	if m := vm.Spec.Preference; m != nil {
+		all = append(all, matched(spec.Child("preference"), vm.Namespace, m.Kind, m.Name, preferenceKinds())...)
+	}
+	return append(append(all, imageReferences(spec, vm)...), guestReferences(spec, vm)...)
+}
+
+// imageReferences lists the images that disks are cloned from.
+func imageReferences(spec *field.Path, vm *kubevirtv1.VirtualMachine) (all []reference) {
 	for i, template := range vm.Spec.DataVolumeTemplates {
 		if ref := template.Spec.SourceRef; ref != nil && ref.Kind == "DataSource" {
 			namespace := vm.Namespace
@@ -55,8 +93,13 @@ func references(vm *kubevirtv1.VirtualMachine) (all []reference) {
 			})
 		}
 	}
+	return all
+}
+
+// guestReferences lists the claims and networks of the guest.
+func guestReferences(spec *field.Path, vm *kubevirtv1.VirtualMachine) (all []reference) {
 	if vm.Spec.Template == nil {
-		return all
+		return nil
 	}
 	guest := spec.Child("template", "spec")
 	for i, volume := range vm.Spec.Template.Spec.Volumes {
@@ -96,8 +139,12 @@ func (r *machineReview) checkReferences() {
 			continue
 		}
 		missing++
-		r.warnings = append(r.warnings, fmt.Sprintf("%s: no %s %q exists in namespace %q: the machine does not start until it does",
-			ref.path, ref.kind.Kind, ref.key.Name, ref.key.Namespace))
+		place := "in the cluster"
+		if ref.key.Namespace != "" {
+			place = fmt.Sprintf("in namespace %q", ref.key.Namespace)
+		}
+		r.warnings = append(r.warnings, fmt.Sprintf("%s: no %s %q exists %s: the machine does not start until it does",
+			ref.path, ref.kind.Kind, ref.key.Name, place))
 	}
 }
 

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"wukong.io/wukong/pkg/fleet"
-	"wukong.io/wukong/test/helmtest"
+	"wukong.io/wukong/test/stockhelm"
 )
 
 // patience is how long one small file may take. Nothing may hang.
@@ -87,7 +87,7 @@ func TestHelmNamesEveryMistake(t *testing.T) {
 		t.Fatal(err)
 	}
 	fleets := loadFleets(t)
-	for _, helm := range helmtest.All(t) {
+	for _, helm := range stockhelm.Programs(t) {
 		for _, bad := range fleets {
 			if bad.only != "" {
 				continue
@@ -100,12 +100,12 @@ func TestHelmNamesEveryMistake(t *testing.T) {
 	}
 }
 
-func checkHelm(t *testing.T, helm helmtest.Helm, renderer *fleet.Renderer, bad badFleet) {
+func checkHelm(t *testing.T, helm stockhelm.Program, renderer *fleet.Renderer, bad badFleet) {
 	t.Helper()
-	out, err := helm.Template(t, helmtest.Run{
-		Chart: helmtest.Chart(t, "vm-fleet"), Namespace: "prod", Release: bad.release, Values: bad.content,
+	out, err := helm.Template(t, stockhelm.Rendering{
+		Chart: stockhelm.Chart("vm-fleet"), Namespace: "prod", Release: bad.release, Values: bad.content,
 	})
-	var failure *helmtest.Failure
+	var failure *stockhelm.Refusal
 	if !errors.As(err, &failure) {
 		if !bad.good() {
 			t.Fatalf("helm accepted the fleet and printed %d bytes, want %v", len(out), bad.wants)

@@ -9,7 +9,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"wukong.io/wukong/pkg/fleet"
-	"wukong.io/wukong/test/helmtest"
+	"wukong.io/wukong/test/stockhelm"
 )
 
 // freeFields hold any text: there stock helm has to carry each payload through
@@ -38,7 +38,7 @@ func TestHelmCarriesEveryText(t *testing.T) {
 	used := map[string]bool{}
 	var carried atomic.Int64
 	t.Run("by", func(t *testing.T) { // ends when its parallel cases have
-		for _, helm := range helmtest.All(t) {
+		for _, helm := range stockhelm.Programs(t) {
 			for _, b := range bases[:4] { // the others are the first one moved
 				free := freePlaces(schema, b.values, used)
 				for _, load := range payloads() {
@@ -77,14 +77,14 @@ func freePlaces(schema valuesSchema, values map[string]any, used map[string]bool
 }
 
 // carry says whether the fleet was rendered, rather than refused.
-func carry(t *testing.T, helm helmtest.Helm, renderer *fleet.Renderer, values map[string]any) bool {
+func carry(t *testing.T, helm stockhelm.Program, renderer *fleet.Renderer, values map[string]any) bool {
 	t.Helper()
 	file, err := yaml.Marshal(values)
 	if err != nil {
 		t.Fatal(err)
 	}
-	manifests, helmErr := helm.Template(t, helmtest.Run{
-		Chart: helmtest.Chart(t, "vm-fleet"), Namespace: "prod", Release: "shop", Values: file,
+	manifests, helmErr := helm.Template(t, stockhelm.Rendering{
+		Chart: stockhelm.Chart("vm-fleet"), Namespace: "prod", Release: "shop", Values: file,
 	})
 	f := fleet.Fleet{Namespace: "prod", Name: "shop", Values: values}
 	ours, err := renderer.Manifests(t.Context(), f, fleet.Options{})
@@ -103,7 +103,7 @@ func carry(t *testing.T, helm helmtest.Helm, renderer *fleet.Renderer, values ma
 // byName gives the objects of manifests by their kinds and names.
 func byName(t *testing.T, manifests []byte) map[string]any {
 	t.Helper()
-	objects, err := helmtest.Objects(manifests)
+	objects, err := stockhelm.Objects(manifests)
 	if err != nil {
 		t.Fatal(err)
 	}

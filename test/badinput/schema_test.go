@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"wukong.io/wukong/test/helmtest"
+	"wukong.io/wukong/test/stockhelm"
 )
 
 // node is a JSON schema, as far as this test reads it.
@@ -30,7 +30,7 @@ type valuesSchema struct {
 
 func loadSchema(t *testing.T) valuesSchema {
 	t.Helper()
-	content, err := os.ReadFile(filepath.Join(helmtest.Chart(t, "vm-fleet"), "values.schema.json"))
+	content, err := os.ReadFile(filepath.Join(stockhelm.Chart("vm-fleet"), "values.schema.json"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,7 +19,7 @@ import (
 	"wukong.io/wukong/pkg/fleet"
 	"wukong.io/wukong/templates"
 	"wukong.io/wukong/test/fleettest"
-	"wukong.io/wukong/test/helmtest"
+	"wukong.io/wukong/test/stockhelm"
 )
 
 // randomFleets is how many fleets are compared beside the catalogue.
@@ -75,7 +75,7 @@ func TestHelmAndEngineAreOne(t *testing.T) {
 		t.Fatal(err)
 	}
 	cases := append(catalogue(t), random(t)...)
-	for _, helm := range helmtest.All(t) {
+	for _, helm := range stockhelm.Programs(t) {
 		for _, tc := range cases {
 			t.Run(helm.Name+"/"+tc.name, func(t *testing.T) {
 				t.Parallel()
@@ -85,10 +85,10 @@ func TestHelmAndEngineAreOne(t *testing.T) {
 	}
 }
 
-func compare(t *testing.T, helm helmtest.Helm, renderer *fleet.Renderer, tc fleetCase) {
+func compare(t *testing.T, helm stockhelm.Program, renderer *fleet.Renderer, tc fleetCase) {
 	t.Helper()
-	manifests, err := helm.Template(t, helmtest.Run{
-		Chart: helmtest.Chart(t, "vm-fleet"), Namespace: tc.namespace, Release: tc.release, Values: tc.values,
+	manifests, err := helm.Template(t, stockhelm.Rendering{
+		Chart: stockhelm.Chart("vm-fleet"), Namespace: tc.namespace, Release: tc.release, Values: tc.values,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -120,7 +120,7 @@ func compare(t *testing.T, helm helmtest.Helm, renderer *fleet.Renderer, tc flee
 // read gives the objects of manifests by their identity.
 func read(t *testing.T, manifests []byte) map[string]map[string]any {
 	t.Helper()
-	objects, err := helmtest.Objects(manifests)
+	objects, err := stockhelm.Objects(manifests)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,11 +191,11 @@ func TestNewChartRestartsNothing(t *testing.T) {
 		t.Skip("runs helm for every fleet")
 	}
 	newer := newerCharts(t)
-	for _, helm := range helmtest.All(t) {
+	for _, helm := range stockhelm.Programs(t) {
 		for _, tc := range catalogue(t) {
 			t.Run(helm.Name+"/"+tc.name, func(t *testing.T) {
 				t.Parallel()
-				run := helmtest.Run{Chart: helmtest.Chart(t, "vm-fleet"), Namespace: tc.namespace, Release: tc.release, Values: tc.values}
+				run := stockhelm.Rendering{Chart: stockhelm.Chart("vm-fleet"), Namespace: tc.namespace, Release: tc.release, Values: tc.values}
 				before := machineSpecs(t, helm, run, "vm-fleet-0.1.0")
 				run.Chart = newer
 				after := machineSpecs(t, helm, run, "vm-fleet-9.8.7")
@@ -212,7 +212,7 @@ func newerCharts(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	for _, name := range []string{"vm-fleet", "vm-library"} {
-		if err := os.CopyFS(filepath.Join(dir, name), os.DirFS(helmtest.Chart(t, name))); err != nil && !errors.Is(err, os.ErrExist) {
+		if err := os.CopyFS(filepath.Join(dir, name), os.DirFS(stockhelm.Chart(name))); err != nil && !errors.Is(err, os.ErrExist) {
 			t.Fatal(err)
 		}
 		file := filepath.Join(dir, name, "Chart.yaml")
@@ -230,7 +230,7 @@ func newerCharts(t *testing.T) string {
 
 // machineSpecs gives the specs of the machines of a run, and checks the chart
 // that they came from.
-func machineSpecs(t *testing.T, helm helmtest.Helm, run helmtest.Run, chart string) map[string]any {
+func machineSpecs(t *testing.T, helm stockhelm.Program, run stockhelm.Rendering, chart string) map[string]any {
 	t.Helper()
 	manifests, err := helm.Template(t, run)
 	if err != nil {

@@ -22,7 +22,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"wukong.io/wukong/pkg/fleet"
-	"wukong.io/wukong/test/helmtest"
 	"wukong.io/wukong/test/stockhelm"
 	"wukong.io/wukong/test/world"
 )
@@ -187,7 +186,7 @@ func (d deployment) installed(ctx context.Context) map[string]unstructured.Unstr
 // objects reads manifests, by identity.
 func objects(manifests string) map[string]unstructured.Unstructured {
 	GinkgoHelper()
-	list, err := helmtest.Objects([]byte(manifests))
+	list, err := stockhelm.Objects([]byte(manifests))
 	Expect(err).NotTo(HaveOccurred())
 	byID := make(map[string]unstructured.Unstructured, len(list))
 	for _, object := range list {

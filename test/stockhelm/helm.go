@@ -1,4 +1,5 @@
-// Package stockhelm runs stock helm, as users do, against a cluster.
+// Package stockhelm runs stock helm, as users do, on the charts of this
+// repository: against a cluster, and without one.
 package stockhelm
 
 import (
@@ -45,7 +46,7 @@ func (h Helm) Upgrade(ctx context.Context, r Release) (string, error) {
 
 // Template renders a release without a cluster.
 func (h Helm) Template(ctx context.Context, r Release) (string, error) {
-	return h.Run(ctx, r.arguments("template", "--kube-version", "1.36.0")...)
+	return h.Run(ctx, r.arguments("template", "--kube-version", kubeVersion)...)
 }
 
 // Uninstall removes a release. It waits until helm has deleted what it deletes, not until that is gone.

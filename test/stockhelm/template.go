@@ -1,6 +1,4 @@
-// Package helmtest runs stock helm, as users do, on the charts of this
-// repository.
-package helmtest
+package stockhelm
 
 import (
 	"bytes"
@@ -11,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -29,36 +26,26 @@ const kubeVersion = "1.36.0"
 // timeout ends a run that hangs.
 const timeout = 2 * time.Minute
 
-// Helm is a stock helm program.
-type Helm struct {
+// Program is a stock helm program, for what needs no cluster.
+type Program struct {
 	// Name is helm3 or helm4.
 	Name string
 	// Path of the program.
 	Path string
 }
 
-// All builds stock helm 3 and 4, or takes them from the cache.
-func All(t testing.TB) []Helm {
+// Programs builds stock helm 3 and 4, or takes them from the cache.
+func Programs(t testing.TB) []Program {
 	t.Helper()
 	binaries, err := cluster.Build(t.Context(), testWriter{t}, "helm3", "helm4")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return []Helm{{Name: "helm3", Path: binaries.Helm3}, {Name: "helm4", Path: binaries.Helm4}}
+	return []Program{{Name: "helm3", Path: binaries.Helm3}, {Name: "helm4", Path: binaries.Helm4}}
 }
 
-// Chart gives the folder of one of the repository's charts.
-func Chart(t testing.TB, name string) string {
-	t.Helper()
-	_, file, _, ok := runtime.Caller(0)
-	if !ok {
-		t.Fatal("the source tree was not found")
-	}
-	return filepath.Join(filepath.Dir(file), "..", "..", "charts", name)
-}
-
-// Run is one run of helm template.
-type Run struct {
+// Rendering is one run of helm template.
+type Rendering struct {
 	Chart     string
 	Namespace string
 	Release   string
@@ -66,20 +53,20 @@ type Run struct {
 	Values []byte
 }
 
-// Failure is a run that helm refused.
-type Failure struct {
+// Refusal is a run that helm refused.
+type Refusal struct {
 	// Stderr is what helm said.
 	Stderr string
 }
 
 // Error implements error.
-func (f *Failure) Error() string {
+func (f *Refusal) Error() string {
 	return f.Stderr
 }
 
 // Template gives the manifests that helm template prints. A run that helm
-// refuses gives a *Failure.
-func (h Helm) Template(t testing.TB, run Run) ([]byte, error) {
+// refuses gives a *Refusal.
+func (p Program) Template(t testing.TB, run Rendering) ([]byte, error) {
 	t.Helper()
 	dir := t.TempDir()
 	file := filepath.Join(dir, "values.yaml")
@@ -88,17 +75,17 @@ func (h Helm) Template(t testing.TB, run Run) ([]byte, error) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), timeout)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, h.Path, "template", run.Release, run.Chart, "--namespace", run.Namespace, "--kube-version", kubeVersion, "-f", file)
+	cmd := exec.CommandContext(ctx, p.Path, "template", run.Release, run.Chart, "--namespace", run.Namespace, "--kube-version", kubeVersion, "-f", file)
 	// Nothing of the machine's own helm may take part.
 	cmd.Env = append(os.Environ(), "HELM_CACHE_HOME="+dir, "HELM_CONFIG_HOME="+dir, "HELM_DATA_HOME="+dir, "KUBECONFIG="+os.DevNull)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err := cmd.Run()
 	if ctx.Err() != nil {
-		t.Fatalf("%s did not end in %s", h.Name, timeout)
+		t.Fatalf("%s did not end in %s", p.Name, timeout)
 	}
 	if _, ok := errors.AsType[*exec.ExitError](err); ok {
-		return nil, &Failure{Stderr: stderr.String()}
+		return nil, &Refusal{Stderr: stderr.String()}
 	}
 	if err != nil {
 		t.Fatal(err)
