@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"reflect"
-	"strings"
 	"time"
 
 	volumesnapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v8/apis/volumesnapshot/v1"
@@ -116,7 +115,7 @@ func (k kinds) name(kind watched) string {
 	if err != nil {
 		return fmt.Sprintf("%T", kind.object)
 	}
-	return strings.ToLower(gvk.Kind) + "s." + gvk.Group
+	return gvk.GroupKind().String()
 }
 
 func sleep(ctx context.Context, d time.Duration) bool {

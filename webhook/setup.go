@@ -77,17 +77,22 @@ func Setup(ctx context.Context, mgr manager.Manager, options Options) error {
 		reader:  mgr.GetAPIReader(),
 		decoder: admission.NewDecoder(mgr.GetScheme()),
 	}
-	for path, h := range map[string]admission.Handler{
+	for path, h := range handlers(base, renderer) {
+		mgr.GetWebhookServer().Register(path, &webhook.Admission{Handler: h})
+	}
+	return nil
+}
+
+// handlers lists every handler by its path.
+func handlers(base handler, renderer *fleet.Renderer) map[string]admission.Handler {
+	return map[string]admission.Handler{
 		PathMutateMachine:    &machineDefaulter{base},
 		PathMutateJob:        &jobStamper{base},
 		PathValidateMachine:  &machineValidator{base},
 		PathValidateSnapshot: &snapshotValidator{base},
 		PathValidateVolume:   &volumeValidator{base},
 		PathValidateOwn:      &ownValidator{handler: base, renderer: renderer},
-	} {
-		mgr.GetWebhookServer().Register(path, &webhook.Admission{Handler: h})
 	}
-	return nil
 }
 
 // handler is what every handler has.

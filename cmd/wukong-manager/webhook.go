@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -160,7 +161,7 @@ func probes(mgr ctrl.Manager) error {
 	}
 	err := mgr.AddReadyzCheck("caches", func(req *http.Request) error {
 		if !mgr.GetCache().WaitForCacheSync(req.Context()) {
-			return fmt.Errorf("caches are not full yet")
+			return errors.New("caches are not full yet")
 		}
 		return nil
 	})

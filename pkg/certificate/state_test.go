@@ -92,7 +92,7 @@ func TestWhatCannotBeReadIsMadeAgain(t *testing.T) {
 
 func TestOtherHostsNeedAnotherCertificate(t *testing.T) {
 	first, _ := mustRenew(t, state{}, start)
-	next, changed, err := renew(first, append(hosts(), "other.example.com"), start)
+	next, changed, err := renew(first, append(hosts(), "other.example.com"), DefaultLifetimes(), start)
 	if err != nil || !changed {
 		t.Fatalf("got changed %t and error %v, want a new certificate", changed, err)
 	}

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"regexp"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -87,8 +88,10 @@ func TestInvariants(t *testing.T) {
 	}
 }
 
-// forEachSeed calls a function for the seeds 0 to count-1 on all cores.
+// forEachSeed calls a function for the seeds 0 to count-1 on all cores. What it
+// makes is small and short-lived, so garbage is collected rarely.
 func forEachSeed(count uint64, visit func(seed uint64)) {
+	defer debug.SetGCPercent(debug.SetGCPercent(800))
 	var next atomic.Uint64
 	var wait sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {

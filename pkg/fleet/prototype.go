@@ -49,7 +49,7 @@ func (r *Renderer) newPrototype(line string) (*prototype, error) {
 	}
 	objects, err := r.decode(p.Documents)
 	if err != nil {
-		return p, nil // the error of the machine itself says more
+		return p, nil //nolint:nilerr // the error of the machine itself says more
 	}
 	found := 0
 	for _, object := range objects {
@@ -141,7 +141,7 @@ type finder struct {
 
 func (f *finder) walk(v reflect.Value, path []int) {
 	v = deref(v)
-	switch v.Kind() {
+	switch v.Kind() { //nolint:exhaustive // nothing else holds text
 	case reflect.String:
 		f.add(place{path: path}, v.String())
 	case reflect.Struct:

@@ -33,7 +33,7 @@ func TestNoPortIsHandedOutTwice(t *testing.T) {
 }
 
 func TestAPortInUseIsNotFree(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -46,7 +46,7 @@ func (r *Reconciler) act(ctx context.Context, vm client.Object, p plan) error {
 // only what changed.
 func (r *Reconciler) report(ctx context.Context, vm *metav1.PartialObjectMetadata, p plan, actErr error) error {
 	if actErr != nil {
-		return nil // the next look reports what is there
+		return nil //nolint:nilerr // the caller has it, and the next look reports what is there
 	}
 	annotations := map[string]any{}
 	for _, o := range p.outcomes {

@@ -23,7 +23,7 @@ import (
 	"wukong.io/wukong/pkg/validation"
 )
 
-// workers is how many machines are looked at at once.
+// workers is how many machines are reconciled side by side.
 const workers = 4
 
 // Reconciler makes the jobs that machines' annotations ask for.

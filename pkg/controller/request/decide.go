@@ -70,7 +70,7 @@ func decideOne(vm client.Object, one *asked) outcome {
 		return o
 	case len(one.mistakes) > 0:
 		return refuse(reasonInvalid, "%s", strings.Join(one.mistakes, "; "))
-	case one.job != nil && !ours(vm, one.job):
+	case one.job != nil && !ours(vm, one):
 		return refuse(reasonNameConflict, "%q exists already and was not made for this request: ask under another name", one.job.GetName())
 	case one.job != nil:
 		o.job, o.reason = one.job.GetName(), reasonProgress
@@ -89,8 +89,13 @@ func decideOne(vm client.Object, one *asked) outcome {
 	return o
 }
 
-// ours says whether an object was made for a request of this very machine.
-func ours(vm, object client.Object) bool {
+// ours says whether the object a request would become was made for a request of
+// this very machine and of the same person: anybody may give a job any owner.
+func ours(vm client.Object, one *asked) bool {
+	object := one.job
+	if object.GetAnnotations()[v1alpha1.AnnotationRequestedBy] != one.stamp.User {
+		return false
+	}
 	if owner := metav1.GetControllerOf(object); owner != nil {
 		return owner.UID == vm.GetUID()
 	}
