@@ -8,8 +8,8 @@ import (
 	"fmt"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
-
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
 	"wukong.io/wukong/pkg/apis/wukong/v1alpha1"
 	"wukong.io/wukong/pkg/validation"
 )

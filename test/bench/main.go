@@ -48,6 +48,9 @@ func suites() []suite {
 		{name: "chart", measure: measureChart},
 		{name: "release", measure: measureRelease},
 		{name: "cluster", measure: measureCluster},
+		{name: "admission", measure: measureAdmission},
+		{name: "admission-memory", measure: measureAdmissionMemory},
+		{name: "admission-handler", measure: measureAdmissionHandler},
 	}
 }
 
@@ -55,7 +58,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	runs := flags.Int("runs", 5, "how often each thing is measured; the table has the medians")
-	only := flags.String("only", "", "measure the suites alone whose name matches this expression: engine, growth, chart, release, cluster")
+	only := flags.String("only", "", "measure the suites alone whose name matches this expression: engine, growth, chart, release, cluster, admission, admission-memory, admission-handler")
 	machines := flags.Int("child-render", 0, "render a fleet of so many machines and print what it took; the bench runs itself so")
 	if err := flags.Parse(args); err != nil {
 		return err

@@ -190,7 +190,11 @@ func (s *stage) single(ctx context.Context, setting setting) (took sample, err e
 		if err != nil {
 			return nil, err
 		}
-		took = append(took, 1000*after.minus(before).meanOf(setting.mutating, setting.validating))
+		spent := after.minus(before)
+		if spent.count[setting.mutating] == 0 || spent.count[setting.validating] == 0 {
+			return nil, errors.New("a machine was changed and the hooks were not called")
+		}
+		took = append(took, 1000*spent.meanOf(setting.mutating, setting.validating))
 		before = after
 	}
 	return took, nil
@@ -291,4 +295,12 @@ func (s *stage) callsForStrangers(ctx context.Context, ours setting) (float64, e
 		}
 	}
 	return calls, nil
+}
+
+// protobuf is access in the API server's own encoding, which built-in kinds have.
+func (s *stage) protobuf() *rest.Config {
+	config := rest.CopyConfig(s.cluster.Config)
+	config.QPS = -1
+	config.ContentType = runtime.ContentTypeProtobuf
+	return config
 }

@@ -18,6 +18,10 @@ type row struct {
 	value sample
 	// most is the target: the value must not exceed it. None if 0.
 	most float64
+	// fewest is the target the other way round: the value must reach it.
+	fewest float64
+	// zero says that the target is 0.
+	zero bool
 	// peer is who the value is compared with; empty if nobody.
 	peer      string
 	peerValue sample
@@ -64,6 +68,12 @@ func (r row) target() string {
 	var parts []string
 	if r.most > 0 {
 		parts = append(parts, fmt.Sprintf("<= %s %s", number(r.most), verdict(r.value.median() <= r.most)))
+	}
+	if r.fewest > 0 {
+		parts = append(parts, fmt.Sprintf(">= %s %s", number(r.fewest), verdict(r.value.median() >= r.fewest)))
+	}
+	if r.zero {
+		parts = append(parts, "= 0 "+verdict(r.value.median() == 0))
 	}
 	if r.least > 0 {
 		parts = append(parts, fmt.Sprintf(">= %s x %s", number(r.least), verdict(r.ratio() >= r.least)))
