@@ -9,6 +9,7 @@ import (
 	. "github.com/onsi/gomega"
 	. "github.com/onsi/gomega/gstruct"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	clonev1beta1 "kubevirt.io/api/clone/v1beta1"
 	kubevirtv1 "kubevirt.io/api/core/v1"
 	snapshotv1beta1 "kubevirt.io/api/snapshot/v1beta1"
@@ -138,6 +139,21 @@ var _ = Describe("A request by annotation", func() {
 		Expect(ask(ctx, as("alice"), vm, "clone", "two")).To(Succeed())
 		Eventually(ctx, func() []string { return jobs(ctx, namespace) }).Should(
 			ConsistOf(v1alpha1.RequestName(vm.Name, vm.UID, "clone", "two")))
+	}, SpecTimeout(patience))
+
+	It("is reported on although it could not be asked any more", func(ctx SpecContext) {
+		namespace := newNamespace(ctx)
+		allowAll(ctx, namespace, "alice")
+		vm := newMachine(ctx, namespace, "web")
+		value := `{"source":{"mode":"Offline"},"targets":{"name":"copy"}}`
+		Expect(ask(ctx, as("alice"), vm, "clone", value)).To(Succeed())
+		Eventually(ctx, lastOperation).WithArguments(vm).Should(HaveField("Phase", "Pending"))
+		By("starting the machine, of which an Offline clone would be refused now")
+		Expect(shared.admin.Status().Patch(ctx, live(ctx, vm), client.RawPatch(types.MergePatchType, []byte(`{"status":{"created":true}}`)))).To(Succeed())
+		job, err := requested(ctx, vm, "clone", value)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(shared.admin.Status().Patch(ctx, job, client.RawPatch(types.MergePatchType, []byte(`{"status":{"phase":"Restoring"}}`)))).To(Succeed())
+		Eventually(ctx, lastOperation).WithArguments(vm).Should(MatchFields(IgnoreExtras, Fields{"Phase": Equal("Restoring"), "Job": Equal(job.GetName())}))
 	}, SpecTimeout(patience))
 
 	It("is dropped with a warning when a machine is created with it", func(ctx SpecContext) {

@@ -80,7 +80,7 @@ func (r *Reconciler) gatherJob(ctx context.Context, machine *kubevirtv1.VirtualM
 	}
 	one.request = request
 	if len(errs) > 0 {
-		return nil
+		return r.gatherStarted(ctx, machine, one)
 	}
 	job := newJob(machine, one)
 	key := client.ObjectKeyFromObject(job)
@@ -98,6 +98,39 @@ func (r *Reconciler) gatherJob(ctx context.Context, machine *kubevirtv1.VirtualM
 	who := access.Requester{User: one.stamp.User, UID: one.stamp.UID, Groups: one.stamp.Groups}
 	one.denied, err = access.Denied(ctx, r.client, who, access.Rights(request, machine.Namespace))
 	return err
+}
+
+// gatherStarted looks for the job of a request that was good once and is not
+// now, as the machine was started since, or a destination taken off the list.
+// What has begun is reported on, and what has ended is not refused afterwards.
+func (r *Reconciler) gatherStarted(ctx context.Context, machine client.Object, one *asked) error {
+	job := emptyJob(one.verb)
+	if job == nil {
+		return nil // a snapshot, of which nothing but the value decides
+	}
+	key := client.ObjectKey{Namespace: machine.GetNamespace(), Name: jobName(machine, one.verb, one.value)}
+	err := r.live.Get(ctx, key, job)
+	switch {
+	case err == nil:
+		one.job, one.mistakes = job, nil
+	case !apierrors.IsNotFound(err):
+		return fmt.Errorf("reading job %q: %w", key.Name, err)
+	case one.handled:
+		one.mistakes = nil
+	}
+	return nil
+}
+
+func emptyJob(verb string) client.Object {
+	switch verb {
+	case v1alpha1.VerbClone:
+		return &v1alpha1.CloneJob{}
+	case v1alpha1.VerbExport:
+		return &v1alpha1.ExportJob{}
+	case v1alpha1.VerbRollback:
+		return &v1alpha1.RollbackJob{}
+	}
+	return nil
 }
 
 // jobName gives the name that a request's stamp and handled mark go by.
