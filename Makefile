@@ -8,7 +8,7 @@ HELM_UNITTEST = go -C test/helm-unittest tool helm-unittest
 
 CHARTS    = $(addprefix $(CURDIR)/charts/,vm-library vm-fleet wukong)
 UNIT      = $(addsuffix /...,./charts ./cmd ./hack ./pkg ./templates ./webhook ./test/badinput ./test/conformance ./test/fleettest ./test/world)
-E2E       = $(addsuffix /...,./test/cluster ./test/e2e)
+E2E       = $(addsuffix /...,./test/cluster ./test/e2e ./test/admission)
 GENERATED = pkg/apis/wukong/v1alpha1/zz_generated.deepcopy.go charts/vm-fleet/values.yaml charts/vm-fleet/values.schema.json charts/wukong/files \
   docs/reference docs/cli docs/catalogue
 

@@ -22,6 +22,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
+	"wukong.io/wukong/pkg/defaults"
 	"wukong.io/wukong/pkg/fleet"
 )
 
@@ -98,17 +99,31 @@ func updateReview(b *testing.B, base handler, renderer *fleet.Renderer) admissio
 	}
 	vm.UID, vm.ResourceVersion, vm.Generation = "6f1c0c5e-0b0c-4a5e-9d3a-0d5b8f0b2c11", "123456", 3
 	vm.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "helm", Operation: "Update", APIVersion: "kubevirt.io/v1", FieldsType: "FieldsV1", FieldsV1: managedFields(b, vm)}}
-	before := encoded(b, vm)
-	vm.Labels["example.com/tier"] = "front"
+	tree, err := decodeMap(encoded(b, vm))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defaulter := &machineDefaulter{base}
+	defaults.VirtualMachine(tree, nil, defaulter.facts(b.Context()))
+	before := encoded(b, tree)
+	metadataOf(tree)["generation"] = 4
+	labels, ok := metadataOf(tree)["labels"].(map[string]any)
+	if !ok {
+		b.Fatal("the fleet's machine has no labels")
+	}
+	labels["example.com/tier"] = "front"
 	req := admission.Request{AdmissionRequest: admissionv1.AdmissionRequest{
 		UID: types.UID("d1b6f0d6-4b0f-4b62-9c34-5e6a7e1f0a11"), Operation: admissionv1.Update, Name: vm.Name, Namespace: vm.Namespace,
 		Kind:     metav1.GroupVersionKind{Group: "kubevirt.io", Version: "v1", Kind: "VirtualMachine"},
 		Resource: metav1.GroupVersionResource{Group: "kubevirt.io", Version: "v1", Resource: "virtualmachines"},
 		UserInfo: authenticationv1.UserInfo{Username: "alice", Groups: []string{"team-a", "system:authenticated"}},
-		Object:   runtime.RawExtension{Raw: encoded(b, vm)}, OldObject: runtime.RawExtension{Raw: before},
+		Object:   runtime.RawExtension{Raw: encoded(b, tree)}, OldObject: runtime.RawExtension{Raw: before},
 	}}
 	if answer := (&machineValidator{base}).Handle(b.Context(), req); !answer.Allowed {
 		b.Fatalf("the edit was refused: %v", answer.Result)
+	}
+	if answer := defaulter.Handle(b.Context(), req); len(answer.Patches) > 0 {
+		b.Fatalf("the machine has its defaults and the edit was changed: %v", answer.Patches)
 	}
 	return req
 }

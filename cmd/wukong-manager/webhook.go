@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/http"
@@ -10,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -49,7 +52,7 @@ func webhookCommand(shared *shared) *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVar(&o.host, "listen", "", "address to listen on; all if empty")
 	flags.IntVar(&o.port, "port", 9443, "port to listen on")
-	flags.StringVar(&o.certDir, "cert-dir", "/var/run/wukong/cert", "folder of tls.crt and tls.key")
+	flags.StringVar(&o.certDir, "cert-dir", "/var/run/wukong/cert", "folder of tls.crt and tls.key, where the webhook does not manage its certificate itself")
 	flags.BoolVar(&o.selfSigned, "manage-certificate", true, "make and renew the certificate; false where cert-manager does")
 	flags.StringVar(&o.namespace, "namespace", "wukong-system", "namespace of the certificate's Secret")
 	flags.StringVar(&o.secret, "secret", "wukong-webhook-cert", "name of the certificate's Secret")
@@ -81,8 +84,12 @@ func (o *webhookOptions) run(cmd *cobra.Command, _ []string) error {
 		return fmt.Errorf("finding the cluster: %w", err)
 	}
 	config.QPS = -1 // the API server's own priority and fairness is the limit
+	var rotator *certificate.Rotator
 	if o.selfSigned {
-		if err := o.ensureCertificate(cmd, scheme); err != nil {
+		if rotator, err = o.rotator(config, scheme); err != nil {
+			return err
+		}
+		if err := ensureCertificate(cmd.Context(), rotator); err != nil {
 			return err
 		}
 	}
@@ -91,7 +98,7 @@ func (o *webhookOptions) run(cmd *cobra.Command, _ []string) error {
 		Cache:                  webhook.CacheOptions(),
 		Metrics:                server.Options{BindAddress: o.metricsAddress},
 		HealthProbeBindAddress: o.probeAddress,
-		WebhookServer:          webhookserver.NewServer(webhookserver.Options{Host: o.host, Port: o.port, CertDir: o.certDir}),
+		WebhookServer:          o.server(rotator),
 	})
 	if err != nil {
 		return fmt.Errorf("creating the manager: %w", err)
@@ -102,11 +109,7 @@ func (o *webhookOptions) run(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return fmt.Errorf("setting up the webhook: %w", err)
 	}
-	if o.selfSigned {
-		rotator, err := o.rotator(scheme)
-		if err != nil {
-			return err
-		}
+	if rotator != nil {
 		if err := mgr.Add(rotator); err != nil {
 			return fmt.Errorf("adding the certificate's rotation: %w", err)
 		}
@@ -119,37 +122,39 @@ func (o *webhookOptions) run(cmd *cobra.Command, _ []string) error {
 
 // ensureCertificate makes the certificate before the server starts, and tries
 // again while another replica does the same.
-func (o *webhookOptions) ensureCertificate(cmd *cobra.Command, scheme *runtime.Scheme) error {
-	rotator, err := o.rotator(scheme)
-	if err != nil {
-		return err
-	}
+func ensureCertificate(ctx context.Context, rotator *certificate.Rotator) error {
 	for {
-		err := rotator.Ensure(cmd.Context())
+		err := rotator.Ensure(ctx)
 		if err == nil {
 			return nil
 		}
 		ctrl.Log.Error(err, "Could not make the webhook's certificate; will try again")
 		select {
-		case <-cmd.Context().Done():
-			return cmd.Context().Err()
+		case <-ctx.Done():
+			return ctx.Err()
 		case <-time.After(time.Second):
 		}
 	}
 }
 
-func (o *webhookOptions) rotator(scheme *runtime.Scheme) (*certificate.Rotator, error) {
-	config, err := ctrl.GetConfig()
-	if err != nil {
-		return nil, fmt.Errorf("finding the cluster: %w", err)
+// server serves the certificate of the rotator, or, without one, that in the
+// folder.
+func (o *webhookOptions) server(rotator *certificate.Rotator) webhookserver.Server {
+	options := webhookserver.Options{Host: o.host, Port: o.port, CertDir: o.certDir}
+	if rotator != nil {
+		options.TLSOpts = []func(*tls.Config){func(config *tls.Config) { config.GetCertificate = rotator.Certificate }}
 	}
+	return webhookserver.NewServer(options)
+}
+
+func (o *webhookOptions) rotator(config *rest.Config, scheme *runtime.Scheme) (*certificate.Rotator, error) {
 	live, err := client.New(config, client.Options{Scheme: scheme})
 	if err != nil {
 		return nil, fmt.Errorf("creating a client: %w", err)
 	}
 	return certificate.New(live, clock.RealClock{}, certificate.Options{
 		Secret: types.NamespacedName{Namespace: o.namespace, Name: o.secret},
-		Hosts:  o.hosts, Dir: o.certDir, Mutating: o.mutating, Validating: o.validating, Lifetimes: o.lifetimes,
+		Hosts:  o.hosts, Mutating: o.mutating, Validating: o.validating, Lifetimes: o.lifetimes,
 	}), nil
 }
 

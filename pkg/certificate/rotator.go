@@ -3,9 +3,10 @@ package certificate
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
+	"sync/atomic"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -23,8 +24,6 @@ type Options struct {
 	Secret types.NamespacedName
 	// Hosts the webhook is reached at.
 	Hosts []string
-	// Dir is the folder the serving certificate is written to.
-	Dir string
 	// Mutating and Validating are the names of the webhook configurations
 	// whose CA bundle is kept; one that does not exist is passed over.
 	Mutating, Validating string
@@ -38,6 +37,7 @@ type Rotator struct {
 	options Options
 	client  client.Client
 	clock   clock.WithTicker
+	serving atomic.Pointer[tls.Certificate]
 }
 
 // New gives a rotator. The client must read live: Secrets are not cached.
@@ -66,8 +66,8 @@ func (r *Rotator) Start(ctx context.Context) error {
 	}
 }
 
-// Ensure makes or renews what is due, writes the serving certificate to its
-// folder, and tells the API server whom to trust.
+// Ensure makes or renews what is due, tells the API server whom to trust, and
+// then serves it.
 func (r *Rotator) Ensure(ctx context.Context) error {
 	current, err := r.stored(ctx)
 	if err != nil {
@@ -77,7 +77,7 @@ func (r *Rotator) Ensure(ctx context.Context) error {
 	if err := r.trust(ctx, current.trusted()); err != nil {
 		return err
 	}
-	return r.write(current)
+	return r.serve(current)
 }
 
 // stored reads the Secret, and renews what is due in it.
@@ -161,24 +161,21 @@ func (r *Rotator) patch(ctx context.Context, now, before client.Object) error {
 	return nil
 }
 
-// write puts the serving certificate into its folder, where the server watches
-// it. The key comes first: a certificate is never there without its key.
-func (r *Rotator) write(s state) error {
-	for _, file := range []struct {
-		name string
-		data []byte
-	}{{corev1.TLSPrivateKeyKey, s.serving.keyPEM}, {corev1.TLSCertKey, s.serving.certPEM}} {
-		path := filepath.Join(r.options.Dir, file.name)
-		if present, err := os.ReadFile(path); err == nil && bytes.Equal(present, file.data) {
-			continue
-		}
-		temporary := path + ".new"
-		if err := os.WriteFile(temporary, file.data, 0o600); err != nil {
-			return fmt.Errorf("writing the certificate: %w", err)
-		}
-		if err := os.Rename(temporary, path); err != nil {
-			return fmt.Errorf("writing the certificate: %w", err)
-		}
+// serve has the certificate served from now on.
+func (r *Rotator) serve(s state) error {
+	certificate, err := tls.X509KeyPair(s.serving.certPEM, s.serving.keyPEM)
+	if err != nil {
+		return fmt.Errorf("reading the certificate: %w", err)
 	}
+	r.serving.Store(&certificate)
 	return nil
+}
+
+// Certificate gives the certificate to serve, as tls.Config wants it.
+func (r *Rotator) Certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	certificate := r.serving.Load()
+	if certificate == nil {
+		return nil, errors.New("the certificate has not been made yet")
+	}
+	return certificate, nil
 }

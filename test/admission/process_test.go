@@ -55,7 +55,7 @@ func newReplica(manager, kubeconfig, name string) *process {
 		name: name, path: manager, kubeconfig: kubeconfig,
 		address: fmt.Sprintf("127.0.0.1:%d", port), probes: fmt.Sprintf("127.0.0.1:%d", probes),
 		arguments: []string{
-			"webhook", "--listen=127.0.0.1", fmt.Sprintf("--port=%d", port), "--cert-dir=" + GinkgoT().TempDir(), "--host=127.0.0.1",
+			"webhook", "--listen=127.0.0.1", fmt.Sprintf("--port=%d", port), "--host=127.0.0.1",
 			"--metrics-address=0", fmt.Sprintf("--probe-address=127.0.0.1:%d", probes), "--namespace=" + system,
 			"--allow-registry=" + allowed, "--allow-s3=https://s3.example.com/vms", "--allow-import=http://mirror.lan/images/",
 		},

@@ -15,6 +15,7 @@ import (
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes"
 	kubevirtv1 "kubevirt.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -42,7 +43,7 @@ func measureAdmissionMemory(ctx context.Context, b *bench) (rows []row, err erro
 		return nil, err
 	}
 	ctrllog.SetLogger(logr.Discard())
-	c, err := cluster.Start(ctx, cluster.Options{NoKubeVirt: true, NoStorage: true, NoNode: true, NoCDI: true})
+	c, err := cluster.Start(ctx, cluster.Options{NoKubeVirt: true, NoStorage: true, NoNode: true})
 	if err != nil {
 		return nil, err
 	}
@@ -73,6 +74,10 @@ func measureAdmissionMemory(ctx context.Context, b *bench) (rows []row, err erro
 	time.Sleep(restTime)
 	idle, err := process.memory("VmRSS")
 	if err != nil {
+		return nil, err
+	}
+	fmt.Fprintf(b.log, "admission-memory: %s MiB at rest, started in %s\n", number(idle), started.Round(time.Millisecond))
+	if err := s.createUpdated(ctx); err != nil {
 		return nil, err
 	}
 	if _, _, err := s.steady(ctx); err != nil {
@@ -110,12 +115,12 @@ func defineKubeVirt(ctx context.Context, b *bench, c *cluster.Cluster) error {
 	if err := json.Unmarshal(text, &manifests); err != nil {
 		return fmt.Errorf("reading KubeVirt's manifests: %w", err)
 	}
-	scheme := client.Options{}
-	admin, err := client.New(c.Config, scheme)
-	if err != nil {
+	scheme := runtime.NewScheme()
+	if err := apiextensionsv1.AddToScheme(scheme); err != nil {
 		return err
 	}
-	if err := apiextensionsv1.AddToScheme(admin.Scheme()); err != nil {
+	admin, err := client.New(c.Config, client.Options{Scheme: scheme})
+	if err != nil {
 		return err
 	}
 	var defined []*apiextensionsv1.CustomResourceDefinition
