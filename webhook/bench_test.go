@@ -135,7 +135,9 @@ func managedFields(b *testing.B, vm *kubevirtv1.VirtualMachine) *metav1.FieldsV1
 	if err := json.Unmarshal(encoded(b, vm), &tree); err != nil {
 		b.Fatal(err)
 	}
-	return &metav1.FieldsV1{Raw: encoded(b, owned(tree))}
+	fields := &metav1.FieldsV1{}
+	fields.SetRawBytes(encoded(b, owned(tree)))
+	return fields
 }
 
 func owned(tree any) any {

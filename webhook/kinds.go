@@ -9,7 +9,7 @@ import (
 	volumesnapshotv1 "github.com/kubernetes-csi/external-snapshotter/client/v8/apis/volumesnapshot/v1"
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
-	"k8s.io/apimachinery/pkg/api/meta"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	kubevirtv1 "kubevirt.io/api/core/v1"
@@ -65,7 +65,7 @@ func watchedKinds() []watched {
 // kinds finds out which definitions the cluster has.
 type kinds struct {
 	scheme *runtime.Scheme
-	mapper meta.RESTMapper
+	mapper apimeta.RESTMapper
 }
 
 // present sorts kinds into those the cluster has and those it does not. It
@@ -101,7 +101,7 @@ func (k kinds) missing(kind watched) (bool, error) {
 		return false, fmt.Errorf("finding the kind of %T: %w", kind.object, err)
 	}
 	_, err = k.mapper.RESTMapping(gvk.GroupKind(), gvk.Version)
-	if meta.IsNoMatchError(err) {
+	if apimeta.IsNoMatchError(err) {
 		return true, nil
 	}
 	if err != nil {
@@ -122,7 +122,7 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	select {
 	case <-ctx.Done():
 		return false
-	case <-time.After(d):
+	case <-time.After(d): //nolint:forbidigo // waits for the cluster at the start; nothing depends on the time
 		return true
 	}
 }
@@ -177,7 +177,7 @@ func typeName(object runtime.Object) string {
 // Get implements client.Reader.
 func (r knownReader) Get(ctx context.Context, key client.ObjectKey, into client.Object, options ...client.GetOption) error {
 	if r.absent[typeName(into)] {
-		return &meta.NoKindMatchError{}
+		return &apimeta.NoKindMatchError{}
 	}
 	return r.Reader.Get(ctx, key, into, options...)
 }
@@ -185,7 +185,7 @@ func (r knownReader) Get(ctx context.Context, key client.ObjectKey, into client.
 // List implements client.Reader.
 func (r knownReader) List(ctx context.Context, into client.ObjectList, options ...client.ListOption) error {
 	if r.absent[typeName(into)] {
-		return &meta.NoKindMatchError{}
+		return &apimeta.NoKindMatchError{}
 	}
 	return r.Reader.List(ctx, into, options...)
 }

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/go-logr/logr/funcr"
-	"k8s.io/apimachinery/pkg/api/meta"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	cdiv1 "kubevirt.io/containerized-data-importer-api/pkg/apis/core/v1beta1"
@@ -18,15 +18,15 @@ import (
 
 // lacking is a cluster without the kinds of some groups.
 type lacking struct {
-	meta.RESTMapper
+	apimeta.RESTMapper
 	groups string
 }
 
-func (l lacking) RESTMapping(kind schema.GroupKind, versions ...string) (*meta.RESTMapping, error) {
+func (l lacking) RESTMapping(kind schema.GroupKind, versions ...string) (*apimeta.RESTMapping, error) {
 	if slices.Contains(strings.Fields(l.groups), kind.Group) {
-		return nil, &meta.NoKindMatchError{GroupKind: kind, SearchedVersions: versions}
+		return nil, &apimeta.NoKindMatchError{GroupKind: kind, SearchedVersions: versions}
 	}
-	return &meta.RESTMapping{}, nil
+	return &apimeta.RESTMapping{}, nil
 }
 
 func lookFor(t *testing.T, groups string) (absent []watched, logged string, err error) {
@@ -53,13 +53,13 @@ func TestMissingDefinitionsOfOthersAreDoneWithout(t *testing.T) {
 		}
 	}
 	reader := newKnownReader(nil, absent) // a read of an absent kind never reaches the cache
-	if err := reader.Get(t.Context(), client.ObjectKey{Name: "a"}, &cdiv1.DataVolume{}); !meta.IsNoMatchError(err) {
+	if err := reader.Get(t.Context(), client.ObjectKey{Name: "a"}, &cdiv1.DataVolume{}); !apimeta.IsNoMatchError(err) {
 		t.Errorf("reading an absent kind: %v", err)
 	}
-	if err := reader.List(t.Context(), &cdiv1.DataVolumeList{}); !meta.IsNoMatchError(err) {
+	if err := reader.List(t.Context(), &cdiv1.DataVolumeList{}); !apimeta.IsNoMatchError(err) {
 		t.Errorf("listing an absent kind: %v", err)
 	}
-	if err := reader.Get(t.Context(), client.ObjectKey{Name: "a"}, metadataOnly(networkKind())); !meta.IsNoMatchError(err) {
+	if err := reader.Get(t.Context(), client.ObjectKey{Name: "a"}, metadataOnly(networkKind())); !apimeta.IsNoMatchError(err) {
 		t.Errorf("reading the metadata of an absent kind: %v", err)
 	}
 }

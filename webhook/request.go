@@ -2,6 +2,7 @@ package webhook
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -36,9 +37,7 @@ func stampRequests(annotations, before map[string]string, req *admissionv1.Admis
 			restore(annotations, before, keys)
 		default:
 			remove(annotations, keys)
-			for key, value := range stampOf(req.UserInfo, uid, now).Annotations(verb) {
-				annotations[key] = value
-			}
+			maps.Copy(annotations, stampOf(req.UserInfo, uid, now).Annotations(verb))
 		}
 	}
 	return nil

@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"maps"
 	"testing"
 	"time"
 
@@ -16,12 +17,10 @@ func stamped(verb, user string) map[string]string {
 	}
 }
 
-func with(maps ...map[string]string) map[string]string {
+func with(parts ...map[string]string) map[string]string {
 	all := map[string]string{}
-	for _, m := range maps {
-		for key, value := range m {
-			all[key] = value
-		}
+	for _, part := range parts {
+		maps.Copy(all, part)
 	}
 	return all
 }

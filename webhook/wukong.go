@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 
 	admissionv1 "k8s.io/api/admission/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -36,9 +37,7 @@ func (s *jobStamper) Handle(_ context.Context, req admission.Request) admission.
 			delete(annotations, key)
 		}
 	}
-	for key, value := range stampOf(req.UserInfo, "", s.Clock.Now()).Annotations("") {
-		annotations[key] = value
-	}
+	maps.Copy(annotations, stampOf(req.UserInfo, "", s.Clock.Now()).Annotations(""))
 	setAnnotations(metadata, annotations)
 	job["metadata"] = metadata
 	changed, err := json.Marshal(job)

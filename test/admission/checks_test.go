@@ -22,7 +22,7 @@ var _ = Describe("A disk that cannot be snapshotted", func() {
 	mixed := func(ctx SpecContext) (string, *kubevirtv1.VirtualMachine) {
 		namespace := newNamespace(ctx)
 		newClaim(ctx, namespace, "plain", cluster.ClassNoSnapshot)
-		allowAll(ctx, namespace, "alice")
+		allowAll(ctx, namespace)
 		grant(ctx, namespace, right{verbs: []string{"create"}, group: "wukong.io", resource: "snapshotpolicies"}, user("alice"))
 		return namespace, newMachine(ctx, namespace, "web", "disk", "plain")
 	}
@@ -52,7 +52,7 @@ var _ = Describe("A disk that cannot be snapshotted", func() {
 
 	It("is not spoken of where all disks can be snapshotted", func(ctx SpecContext) {
 		namespace := newNamespace(ctx)
-		allowAll(ctx, namespace, "alice")
+		allowAll(ctx, namespace)
 		vm := newMachine(ctx, namespace, "web")
 		heard := &ears{}
 		Expect(asWith("alice", heard).Create(ctx, snapshotOf(vm, "now"))).To(Succeed())
@@ -97,7 +97,7 @@ var _ = Describe("An edit of a fleet's machine", func() {
 			`spec.template.spec.networks[1].multus.networkName: no NetworkAttachmentDefinition "vlan10" exists in namespace "`+namespace+`": the machine does not start until it does`,
 		))
 		By("saying nothing again when something else changes")
-		_, err := annotate(ctx, root, vm, map[string]any{"team": "a"})
+		err := annotate(ctx, root, vm, map[string]any{"team": "a"})
 		Expect(err).NotTo(HaveOccurred())
 		Expect(heard.all()).To(HaveLen(2))
 		By("naming an instancetype and a preference")

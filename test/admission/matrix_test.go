@@ -117,7 +117,7 @@ func matrixPaths() []path {
 	}
 	return []path{
 		{name: "annotation by merge patch", needs: mayEdit, do: func(ctx context.Context, c client.Client, w *matrixWorld, request matrixRequest) error {
-			_, err := annotate(ctx, c, w.vm, annotations(request), client.DryRunAll)
+			err := annotate(ctx, c, w.vm, annotations(request), client.DryRunAll)
 			return err
 		}},
 		{name: "annotation by apply", needs: mayEdit, do: func(ctx context.Context, c client.Client, w *matrixWorld, request matrixRequest) error {

@@ -74,7 +74,7 @@ var _ = Describe("A request by annotation", func() {
 	} {
 		It("becomes its job once, and reports back: "+tc.verb, func(ctx SpecContext) {
 			namespace := newNamespace(ctx)
-			allowAll(ctx, namespace, "alice")
+			allowAll(ctx, namespace)
 			vm := newMachine(ctx, namespace, "web")
 			if tc.verb == v1alpha1.VerbRollback {
 				newSnapshot(ctx, vm, "before")
@@ -124,7 +124,7 @@ var _ = Describe("A request by annotation", func() {
 
 	It("is not carried out again when its job is deleted, until it has a new value", func(ctx SpecContext) {
 		namespace := newNamespace(ctx)
-		allowAll(ctx, namespace, "alice")
+		allowAll(ctx, namespace)
 		vm := newMachine(ctx, namespace, "web")
 		Expect(ask(ctx, as("alice"), vm, "clone", "one")).To(Succeed())
 		var job client.Object
@@ -143,7 +143,7 @@ var _ = Describe("A request by annotation", func() {
 
 	It("is reported on although it could not be asked any more", func(ctx SpecContext) {
 		namespace := newNamespace(ctx)
-		allowAll(ctx, namespace, "alice")
+		allowAll(ctx, namespace)
 		vm := newMachine(ctx, namespace, "web")
 		value := `{"source":{"mode":"Offline"},"targets":{"name":"copy"}}`
 		Expect(ask(ctx, as("alice"), vm, "clone", value)).To(Succeed())
@@ -158,7 +158,7 @@ var _ = Describe("A request by annotation", func() {
 
 	It("is dropped with a warning when a machine is created with it", func(ctx SpecContext) {
 		namespace := newNamespace(ctx)
-		allowAll(ctx, namespace, "alice")
+		allowAll(ctx, namespace)
 		heard := &ears{}
 		vm := machine(namespace, "web")
 		vm.Annotations = map[string]string{"wukong.io/clone": "copy", "wukong.io/requested-by.clone": "root", "wukong.io/last-operation": "{}", "mine": "kept"}
@@ -170,7 +170,7 @@ var _ = Describe("A request by annotation", func() {
 
 	It("does not fire from a copy of its machine", func(ctx SpecContext) {
 		namespace := newNamespace(ctx)
-		allowAll(ctx, namespace, "alice")
+		allowAll(ctx, namespace)
 		vm := newMachine(ctx, namespace, "web")
 		Expect(ask(ctx, as("alice"), vm, "snapshot", "asked")).To(Succeed())
 		Eventually(ctx, func() error {
@@ -205,7 +205,7 @@ var _ = Describe("A request by annotation", func() {
 
 	It("names a job of the same name that is somebody else's", func(ctx SpecContext) {
 		namespace := newNamespace(ctx)
-		allowAll(ctx, namespace, "alice")
+		allowAll(ctx, namespace)
 		vm := newMachine(ctx, namespace, "web")
 		foreign := &v1alpha1.CloneJob{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: v1alpha1.RequestName("web", vm.UID, "clone", "copy")}}
 		foreign.Spec.Source.VirtualMachine = &v1alpha1.NamespacedName{Name: "other"}

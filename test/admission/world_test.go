@@ -126,20 +126,18 @@ func snapshotOf(vm *kubevirtv1.VirtualMachine, name string) *snapshotv1beta1.Vir
 }
 
 // annotate sets annotations by a merge patch, as kubectl annotate does; nil removes one.
-func annotate(ctx context.Context, c client.Client, vm *kubevirtv1.VirtualMachine, annotations map[string]any, options ...client.PatchOption) (*kubevirtv1.VirtualMachine, error) {
+func annotate(ctx context.Context, c client.Client, vm *kubevirtv1.VirtualMachine, annotations map[string]any, options ...client.PatchOption) error {
 	body, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": annotations}})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	changed := &kubevirtv1.VirtualMachine{ObjectMeta: metav1.ObjectMeta{Namespace: vm.Namespace, Name: vm.Name}}
-	err = c.Patch(ctx, changed, client.RawPatch(types.MergePatchType, body), options...)
-	return changed, err
+	return c.Patch(ctx, changed, client.RawPatch(types.MergePatchType, body), options...)
 }
 
 // ask makes one request by annotation.
 func ask(ctx context.Context, c client.Client, vm *kubevirtv1.VirtualMachine, verb, value string, options ...client.PatchOption) error {
-	_, err := annotate(ctx, c, vm, map[string]any{v1alpha1.RequestAnnotation(verb): value}, options...)
-	return err
+	return annotate(ctx, c, vm, map[string]any{v1alpha1.RequestAnnotation(verb): value}, options...)
 }
 
 // live reads a machine as it is.
@@ -161,9 +159,8 @@ func lastOperation(ctx context.Context, vm *kubevirtv1.VirtualMachine) (v1alpha1
 
 // right is one thing that RBAC can allow.
 type right struct {
-	verbs            []string
-	group, resource  string
-	namespace, named string
+	verbs                  []string
+	group, resource, named string
 }
 
 var (
@@ -200,9 +197,10 @@ func account(namespace, name string) rbacv1.Subject {
 	return rbacv1.Subject{Kind: rbacv1.ServiceAccountKind, Namespace: namespace, Name: name}
 }
 
-// allowAll gives a user every right in a namespace that requests need.
-func allowAll(ctx context.Context, namespace, name string) {
+// allowAll gives alice every right in a namespace that requests need.
+func allowAll(ctx context.Context, namespace string) {
 	GinkgoHelper()
+	const name = "alice"
 	for _, r := range []right{
 		editMachines, makeSnapshot, makeJobs("clonejobs"), makeJobs("exportjobs"), makeJobs("rollbackjobs"), makeJobs("importjobs"), copyDisks, readPush,
 	} {

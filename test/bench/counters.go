@@ -12,7 +12,9 @@ import (
 
 const (
 	durations = "apiserver_admission_webhook_admission_duration_seconds"
-	policies  = "apiserver_validating_admission_policy_check_total"
+	// policies counts the evaluations of conditions: those of policies that let a
+	// request pass are not counted elsewhere.
+	policies = "apiserver_admission_match_condition_evaluation_seconds_count{"
 )
 
 // counters is what the API server has counted, by the name of a hook. The empty
@@ -38,7 +40,7 @@ func parseCounters(text string) (counters, error) {
 	hook, bound := regexp.MustCompile(`[{,]name="([^"]*)"`), regexp.MustCompile(`[{,]le="([^"]*)"`)
 	for line := range strings.Lines(text) {
 		series, ok := strings.CutPrefix(line, durations)
-		policy := strings.HasPrefix(line, policies)
+		policy := strings.HasPrefix(line, policies) && strings.Contains(line, `kind="policy"`)
 		if !ok && !policy {
 			continue
 		}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"maps"
 	"strings"
 	"sync"
@@ -136,7 +137,7 @@ func (s *stage) update(ctx context.Context) error {
 }
 
 func (s *stage) label(ctx context.Context, vm *kubevirtv1.VirtualMachine, value int64) error {
-	body, err := json.Marshal(map[string]any{"metadata": map[string]any{"labels": map[string]any{"example.com/turn": fmt.Sprint(value)}}})
+	body, err := json.Marshal(map[string]any{"metadata": map[string]any{"labels": map[string]any{"example.com/turn": strconv.FormatInt(value, 10)}}})
 	if err != nil {
 		return err
 	}
