@@ -17,19 +17,32 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 )
 
+// trimmedMACs is the annotation in which a machine in the cache keeps its MAC
+// addresses. It is no valid key, so no machine in the cluster has it.
+const trimmedMACs = "MAC addresses"
+
 // CacheOptions are what the caches of the webhook keep: of every object only
 // what a review asks about, so that ten thousand machines fit into little
-// memory.
+// memory. One transform serves all kinds: options by kind would fail on a
+// cluster that lacks one.
 func CacheOptions() cache.Options {
-	return cache.Options{
-		ByObject: map[client.Object]cache.ByObject{
-			&corev1.PersistentVolumeClaim{}:           {Transform: trimClaim},
-			&kubevirtv1.VirtualMachine{}:              {Transform: trimMachine},
-			&cdiv1.DataVolume{}:                       {Transform: trimDataVolume},
-			&snapshotv1beta1.VirtualMachineSnapshot{}: {Transform: trimSnapshot},
-		},
-		DefaultTransform: cache.TransformStripManagedFields(),
+	return cache.Options{DefaultTransform: trim}
+}
+
+func trim(in any) (any, error) {
+	switch object := in.(type) {
+	case *corev1.PersistentVolumeClaim:
+		return trimClaim(object), nil
+	case *kubevirtv1.VirtualMachine:
+		return trimMachine(object), nil
+	case *cdiv1.DataVolume:
+		return trimDataVolume(object), nil
+	case *snapshotv1beta1.VirtualMachineSnapshot:
+		return trimSnapshot(object), nil
+	case metav1.Object:
+		object.SetManagedFields(nil)
 	}
+	return in, nil
 }
 
 // setupCache starts the informers a review reads, so that the process is ready
@@ -59,7 +72,13 @@ func backendOf(object client.Object) []string {
 
 func macsOf(object client.Object) []string {
 	vm, ok := object.(*kubevirtv1.VirtualMachine)
-	if !ok || vm.Spec.Template == nil {
+	if !ok {
+		return nil
+	}
+	if kept, ok := vm.Annotations[trimmedMACs]; ok {
+		return strings.Split(kept, ",")
+	}
+	if vm.Spec.Template == nil {
 		return nil
 	}
 	var macs []string
@@ -85,11 +104,7 @@ func trimMeta(meta *metav1.ObjectMeta) metav1.ObjectMeta {
 	}
 }
 
-func trimClaim(in any) (any, error) {
-	claim, ok := in.(*corev1.PersistentVolumeClaim)
-	if !ok {
-		return in, nil
-	}
+func trimClaim(claim *corev1.PersistentVolumeClaim) *corev1.PersistentVolumeClaim {
 	meta := trimMeta(&claim.ObjectMeta)
 	if vm, ok := claim.Labels[backendLabel]; ok {
 		meta.Labels = map[string]string{backendLabel: vm}
@@ -99,31 +114,20 @@ func trimClaim(in any) (any, error) {
 		ObjectMeta: meta,
 		Spec:       corev1.PersistentVolumeClaimSpec{StorageClassName: claim.Spec.StorageClassName},
 		Status:     corev1.PersistentVolumeClaimStatus{Phase: claim.Status.Phase},
-	}, nil
+	}
 }
 
-func trimMachine(in any) (any, error) {
-	vm, ok := in.(*kubevirtv1.VirtualMachine)
-	if !ok {
-		return in, nil
-	}
+// trimMachine keeps a machine's MAC addresses, and those in its metadata: the
+// types of spec.template are most of a machine's size in memory.
+func trimMachine(vm *kubevirtv1.VirtualMachine) *kubevirtv1.VirtualMachine {
 	trimmed := &kubevirtv1.VirtualMachine{ObjectMeta: trimMeta(&vm.ObjectMeta)}
-	if vm.Spec.Template == nil {
-		return trimmed, nil
+	if macs := macsOf(vm); len(macs) > 0 {
+		trimmed.Annotations = map[string]string{trimmedMACs: strings.Join(macs, ",")}
 	}
-	trimmed.Spec.Template = &kubevirtv1.VirtualMachineInstanceTemplateSpec{}
-	devices := &trimmed.Spec.Template.Spec.Domain.Devices
-	for _, iface := range vm.Spec.Template.Spec.Domain.Devices.Interfaces {
-		devices.Interfaces = append(devices.Interfaces, kubevirtv1.Interface{Name: iface.Name, MacAddress: iface.MacAddress})
-	}
-	return trimmed, nil
+	return trimmed
 }
 
-func trimDataVolume(in any) (any, error) {
-	volume, ok := in.(*cdiv1.DataVolume)
-	if !ok {
-		return in, nil
-	}
+func trimDataVolume(volume *cdiv1.DataVolume) *cdiv1.DataVolume {
 	trimmed := &cdiv1.DataVolume{ObjectMeta: trimMeta(&volume.ObjectMeta)}
 	trimmed.Status.Phase = volume.Status.Phase
 	if volume.Spec.PVC != nil {
@@ -132,14 +136,10 @@ func trimDataVolume(in any) (any, error) {
 	if volume.Spec.Storage != nil {
 		trimmed.Spec.Storage = &cdiv1.StorageSpec{StorageClassName: volume.Spec.Storage.StorageClassName}
 	}
-	return trimmed, nil
+	return trimmed
 }
 
-func trimSnapshot(in any) (any, error) {
-	snapshot, ok := in.(*snapshotv1beta1.VirtualMachineSnapshot)
-	if !ok {
-		return in, nil
-	}
+func trimSnapshot(snapshot *snapshotv1beta1.VirtualMachineSnapshot) *snapshotv1beta1.VirtualMachineSnapshot {
 	trimmed := &snapshotv1beta1.VirtualMachineSnapshot{ObjectMeta: trimMeta(&snapshot.ObjectMeta)}
 	trimmed.Spec.Source = snapshot.Spec.Source
 	if snapshot.Status != nil {
@@ -147,7 +147,7 @@ func trimSnapshot(in any) (any, error) {
 			ReadyToUse: snapshot.Status.ReadyToUse, SourceUID: snapshot.Status.SourceUID, Phase: snapshot.Status.Phase,
 		}
 	}
-	return trimmed, nil
+	return trimmed
 }
 
 // addToScheme registers the kinds the caches hold beside those of the fleet.

@@ -8,9 +8,11 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	kubevirtv1 "kubevirt.io/api/core/v1"
+	snapshotv1beta1 "kubevirt.io/api/snapshot/v1beta1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"wukong.io/wukong/pkg/apis/wukong/v1alpha1"
@@ -135,6 +137,30 @@ var _ = Describe("An edit of a fleet's machine", func() {
 			}
 			Expect(shared.admin.Get(ctx, client.ObjectKey{Namespace: namespace, Name: strings.ToLower(from) + "-web-0"}, &kubevirtv1.VirtualMachine{})).To(Succeed())
 		}
+	}, SpecTimeout(patience))
+
+	It("is KubeVirt's own when it restores a machine in place", func(ctx SpecContext) {
+		namespace := newNamespace(ctx)
+		values := filepath.Join(GinkgoT().TempDir(), "fleet.yaml")
+		fleet := `pools: {web: {replicas: 1, retentionPolicy: {whenDeleted: Delete, whenScaled: Delete}, template: {runStrategy: Halted, resources: {cpu: 1, memory: 64Mi}, disks: {data: {size: 8Mi, source: {empty: {}}}}}}}`
+		Expect(os.WriteFile(values, []byte(fleet), 0o600)).To(Succeed())
+		_, err := shared.helm.Install(ctx, stockhelm.Release{Namespace: namespace, Name: "shop", Values: values})
+		Expect(err).NotTo(HaveOccurred())
+		vm := &kubevirtv1.VirtualMachine{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "shop-web-0"}}
+		disk := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "shop-web-0-data"}}
+		Eventually(ctx, func() (corev1.PersistentVolumeClaimPhase, error) {
+			err := shared.admin.Get(ctx, client.ObjectKeyFromObject(disk), disk)
+			return disk.Status.Phase, err
+		}).Should(Equal(corev1.ClaimBound))
+		newSnapshot(ctx, vm, "before")
+		restore := &snapshotv1beta1.VirtualMachineRestore{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "back"}}
+		restore.Spec.Target = *sourceOf("VirtualMachine", vm.Name)
+		restore.Spec.VirtualMachineSnapshotName = "before"
+		Expect(shared.admin.Create(ctx, restore)).To(Succeed())
+		Eventually(ctx, func() (bool, error) {
+			err := shared.admin.Get(ctx, client.ObjectKeyFromObject(restore), restore)
+			return restore.Status != nil && restore.Status.Complete != nil && *restore.Status.Complete, err
+		}).Should(BeTrue())
 	}, SpecTimeout(patience))
 
 	It("is refused where KubeVirt would ignore it, and the message says what would do it", func(ctx SpecContext) {

@@ -194,14 +194,14 @@ func newMatrixWorld(ctx context.Context, strong bool) *matrixWorld {
 		return subjects
 	}
 	for r, given := range map[rights][]right{
-		mayEdit: {editMachines, status}, mayCopy: {copyDisks}, mayRead: {readPush},
-		mayMake: {makeJobs("clonejobs"), makeJobs("exportjobs"), makeJobs("rollbackjobs"), makeSnapshot},
+		mayEdit: {editMachines(), status}, mayCopy: {copyDisks()}, mayRead: {readPush()},
+		mayMake: {makeJobs("clonejobs"), makeJobs("exportjobs"), makeJobs("rollbackjobs"), makeSnapshot()},
 	} {
 		for _, g := range given {
 			grant(ctx, w.namespace, g, having(r)...)
 		}
 	}
-	grant(ctx, w.other, makeMachines, having(mayTarget)...)
+	grant(ctx, w.other, makeMachines(), having(mayTarget)...)
 	if strong {
 		for _, namespace := range []string{w.namespace, w.other} {
 			binding := &rbacv1.RoleBinding{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "strong"}}

@@ -163,13 +163,25 @@ type right struct {
 	group, resource, named string
 }
 
-var (
-	editMachines = right{verbs: []string{"get", "create", "update", "patch", "delete"}, group: "kubevirt.io", resource: "virtualmachines"}
-	makeMachines = right{verbs: []string{"create"}, group: "kubevirt.io", resource: "virtualmachines"}
-	copyDisks    = right{verbs: []string{"create"}, group: "cdi.kubevirt.io", resource: "datavolumes/source"}
-	makeSnapshot = right{verbs: []string{"create"}, group: "snapshot.kubevirt.io", resource: "virtualmachinesnapshots"}
-	readPush     = right{verbs: []string{"get"}, resource: "secrets", named: "push"}
-)
+func editMachines() right {
+	return right{verbs: []string{"get", "create", "update", "patch", "delete"}, group: "kubevirt.io", resource: "virtualmachines"}
+}
+
+func makeMachines() right {
+	return right{verbs: []string{"create"}, group: "kubevirt.io", resource: "virtualmachines"}
+}
+
+func copyDisks() right {
+	return right{verbs: []string{"create"}, group: "cdi.kubevirt.io", resource: "datavolumes/source"}
+}
+
+func makeSnapshot() right {
+	return right{verbs: []string{"create"}, group: "snapshot.kubevirt.io", resource: "virtualmachinesnapshots"}
+}
+
+func readPush() right {
+	return right{verbs: []string{"get"}, resource: "secrets", named: "push"}
+}
 
 func makeJobs(resource string) right {
 	return right{verbs: []string{"get", "create", "update", "patch"}, group: "wukong.io", resource: resource}
@@ -202,7 +214,7 @@ func allowAll(ctx context.Context, namespace string) {
 	GinkgoHelper()
 	const name = "alice"
 	for _, r := range []right{
-		editMachines, makeSnapshot, makeJobs("clonejobs"), makeJobs("exportjobs"), makeJobs("rollbackjobs"), makeJobs("importjobs"), copyDisks, readPush,
+		editMachines(), makeSnapshot(), makeJobs("clonejobs"), makeJobs("exportjobs"), makeJobs("rollbackjobs"), makeJobs("importjobs"), copyDisks(), readPush(),
 	} {
 		grant(ctx, namespace, r, user(name))
 	}

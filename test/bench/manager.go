@@ -162,7 +162,7 @@ func (m *manager) stop() error {
 		return nil
 	}
 	select {
-	case <-m.done:
+	case <-m.done: //nolint:errcheck // it was told to end
 		return nil
 	case <-time.After(stopTimeout):
 		return errors.Join(errors.New("the webhook does not stop"), m.cmd.Process.Kill())

@@ -37,7 +37,7 @@ const (
 
 // measureAdmissionMemory weighs the webhook in a large cluster. That has KubeVirt's
 // definitions and not its programs, which would take an hour to admit so many.
-func measureAdmissionMemory(ctx context.Context, b *bench) (rows []row, err error) {
+func measureAdmissionMemory(ctx context.Context, b *bench) (rows []row, err error) { //nolint:funlen // one experiment, from start to end
 	path, err := b.buildManager(ctx)
 	if err != nil {
 		return nil, err
