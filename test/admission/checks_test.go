@@ -154,7 +154,7 @@ var _ = Describe("An edit of a fleet's machine", func() {
 		}).Should(Equal(corev1.ClaimBound))
 		newSnapshot(ctx, vm, "before")
 		restore := &snapshotv1beta1.VirtualMachineRestore{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "back"}}
-		restore.Spec.Target = *sourceOf("VirtualMachine", vm.Name)
+		restore.Spec.Target = *machineRef(vm.Name)
 		restore.Spec.VirtualMachineSnapshotName = "before"
 		Expect(shared.admin.Create(ctx, restore)).To(Succeed())
 		Eventually(ctx, func() (bool, error) {

@@ -47,9 +47,9 @@ func keysOfOurs(vm *kubevirtv1.VirtualMachine) (keys []string) {
 	return keys
 }
 
-func sourceOf(kind, name string) *corev1.TypedLocalObjectReference {
+func machineRef(name string) *corev1.TypedLocalObjectReference {
 	group := "kubevirt.io"
-	return &corev1.TypedLocalObjectReference{APIGroup: &group, Kind: kind, Name: name}
+	return &corev1.TypedLocalObjectReference{APIGroup: &group, Kind: "VirtualMachine", Name: name}
 }
 
 func cloneClient(context.Context) client.Client {

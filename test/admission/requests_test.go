@@ -178,8 +178,8 @@ var _ = Describe("A request by annotation", func() {
 			return err
 		}).Should(Succeed())
 		clone := &clonev1beta1.VirtualMachineClone{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "copying"}}
-		clone.Spec.Source = sourceOf("VirtualMachine", "web")
-		clone.Spec.Target = sourceOf("VirtualMachine", "web-copy")
+		clone.Spec.Source = machineRef("web")
+		clone.Spec.Target = machineRef("web-copy")
 		Expect(cloneClient(ctx).Create(ctx, clone)).To(Succeed())
 		restored := &kubevirtv1.VirtualMachine{}
 		Eventually(ctx, func() error {
@@ -189,7 +189,7 @@ var _ = Describe("A request by annotation", func() {
 		By("restoring a snapshot of it as another machine, and in place")
 		for name, target := range map[string]string{"elsewhere": "web-restored", "in-place": "web"} {
 			restore := &snapshotv1beta1.VirtualMachineRestore{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
-			restore.Spec.Target = *sourceOf("VirtualMachine", target)
+			restore.Spec.Target = *machineRef(target)
 			restore.Spec.VirtualMachineSnapshotName = "asked"
 			Eventually(ctx, func() error { return shared.admin.Create(ctx, restore) }).Should(Succeed())
 			Eventually(ctx, func() (bool, error) {
