@@ -76,7 +76,7 @@ func (s *stage) installOurs(ctx context.Context, path string) (*manager, error) 
 	if err != nil {
 		return nil, err
 	}
-	defer log.Close() // the process has its own
+	defer log.Close()                                                                          // the process has its own
 	cmd := exec.Command(path, "webhook", "--listen=127.0.0.1", fmt.Sprintf("--port=%d", port), //nolint:noctx // stop ends it
 		"--host=127.0.0.1", "--metrics-address=0", fmt.Sprintf("--probe-address=127.0.0.1:%d", probes), "--namespace="+system)
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig, "GOMEMLIMIT="+memoryLimit)
