@@ -15,6 +15,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
 
@@ -38,8 +39,28 @@ func setupDataVolumes(_ context.Context, e *env) error {
 		Watches(&corev1.PersistentVolumeClaim{}, e.volumesCopying(kindClaim)).
 		Watches(&snapshotv1.VolumeSnapshot{}, e.volumesCopying(kindSnapshot)).
 		Watches(&cdiv1.DataSource{}, e.volumesCopying(cdiv1.DataVolumeDataSource)).
+		Watches(&storagev1.StorageClass{}, handler.EnqueueRequestsFromMapFunc(d.waitingForProfile)).
+		Watches(&cdiv1.StorageProfile{}, handler.EnqueueRequestsFromMapFunc(d.waitingForProfile)).
 		WithOptions(e.workers()).
 		Complete(reconcile.AsReconciler(e.Client, d))
+}
+
+// waitingForProfile gives the DataVolumes that could not be made into a claim: a StorageClass, or its
+// profile, may be what they lacked.
+func (d *dataVolumes) waitingForProfile(ctx context.Context, _ client.Object) []reconcile.Request {
+	var all cdiv1.DataVolumeList
+	if err := d.List(ctx, &all); err != nil {
+		return nil
+	}
+	var waiting []reconcile.Request
+	for i := range all.Items {
+		for _, condition := range all.Items[i].Status.Conditions {
+			if condition.Type == cdiv1.DataVolumeBound && condition.Reason == reasonClaimNotValid {
+				waiting = append(waiting, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&all.Items[i])})
+			}
+		}
+	}
+	return waiting
 }
 
 // volume is what one reconcile knows of a DataVolume.
